@@ -1,0 +1,56 @@
+# `make` prints what there is to do.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+RUN := .venv/bin/
+ROOMS := protocols hardware host_bridge server firmware
+SUITE ?= bookworm
+
+help: ## print this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+
+demo: ## set up, then play a morning at three counters (ARGS='--once --json' for one unattended run)
+	@.ci/setup demo
+	@$(RUN)ssc demo $(ARGS)
+
+test: ## set up, then lint, types, gen-check and every test
+	@.ci/setup test
+	@$(MAKE) --no-print-directory lint types gen-check pytest
+
+lint: ## check style
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+
+format: ## put the code into the house style
+	$(RUN)ruff check --fix .
+	$(RUN)ruff format .
+
+types: ## check types
+	$(RUN)mypy
+
+pytest: ## run the tests (ARGS='-k journal')
+	$(RUN)pytest -n auto --dist loadgroup --cov --cov-report term $(ARGS)
+
+gen: ## write everything that is derived from data
+	$(RUN)python -m protocols.events.asyncapi > docs/asyncapi.json
+	$(RUN)python -m protocols.texts.page > docs/texts.md
+
+gen-check: ## fail where a derived file has drifted
+	$(RUN)python -m protocols.events.asyncapi | diff -u docs/asyncapi.json -
+	$(RUN)python -m protocols.texts.page | diff -u docs/texts.md -
+
+bench-journal: ## measure the terminal's commit against a raw one
+	$(RUN)python -m tests.bench.journal $(ARGS)
+
+bench-reader: ## measure an APDU through each driver
+	$(RUN)python -m tests.bench.reader $(ARGS)
+
+lock: ## pin the requirements anew
+	.ci/lock
+
+newcomer: ## run the README's two commands in a fresh Debian root (SUITE=bookworm or trixie; as root)
+	@.ci/newcomer $(SUITE)
+
+clean: ## remove what was set up and what was recorded
+	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: help demo test lint format types pytest gen gen-check bench-journal bench-reader lock newcomer clean

@@ -1,0 +1,180 @@
+"""CCID messages: ten bytes of header, then data (`reader.md A.2`, CCID 1.1 chapter 6)."""
+
+from protocols.iso7816.frozen import Frozen
+
+HEADER_SIZE = 10
+MAX_DATA = 261
+MAX_MESSAGE = HEADER_SIZE + MAX_DATA
+
+# PC_to_RDR, named by bMessageType
+ICC_POWER_ON = 0x62
+ICC_POWER_OFF = 0x63
+GET_SLOT_STATUS = 0x65
+XFR_BLOCK = 0x6F
+ESCAPE = 0x6B
+GET_PARAMETERS = 0x6C
+RESET_PARAMETERS = 0x6D
+SET_PARAMETERS = 0x61
+
+# RDR_to_PC
+DATA_BLOCK = 0x80
+SLOT_STATUS = 0x81
+PARAMETERS = 0x82
+ESCAPE_ANSWER = 0x83
+_ANSWER_BIT = 0x80
+
+ANSWER_TO = {
+    ICC_POWER_ON: DATA_BLOCK,
+    ICC_POWER_OFF: SLOT_STATUS,
+    GET_SLOT_STATUS: SLOT_STATUS,
+    XFR_BLOCK: DATA_BLOCK,
+    ESCAPE: ESCAPE_ANSWER,
+    GET_PARAMETERS: PARAMETERS,
+    RESET_PARAMETERS: PARAMETERS,
+    SET_PARAMETERS: PARAMETERS,
+}
+
+ESCAPE_FIRMWARE_NAME = b"\x02"
+
+# bStatus bits 0-1
+ICC_ACTIVE = 0
+ICC_INACTIVE = 1
+ICC_ABSENT = 2
+# bStatus bits 6-7
+COMMAND_DONE = 0x00
+COMMAND_FAILED = 0x40
+
+# bError
+ERROR_NOT_SUPPORTED = 0x00
+ERROR_BAD_LENGTH = 0x01
+ERROR_BAD_SLOT = 0x05
+ERROR_DEACTIVATED = 0xF3
+ERROR_PROCEDURE_BYTE = 0xF4
+ERROR_PROTOCOL = 0xF6
+ERROR_BAD_TCK = 0xF7
+ERROR_BAD_TS = 0xF8
+ERROR_OVERRUN = 0xFC
+ERROR_MUTE = 0xFE
+
+
+class MessageError(ValueError):
+    """These bytes are no CCID message."""
+
+
+def _size_of_data(data: "bytes | bytearray") -> int:
+    if len(data) < HEADER_SIZE:
+        raise MessageError("shorter than a header")
+    size = data[1] | data[2] << 8 | data[3] << 16 | data[4] << 24
+    if size != len(data) - HEADER_SIZE or size > MAX_DATA:
+        raise MessageError("dwLength does not fit")
+    return size
+
+
+def is_answer(data: "bytes | bytearray") -> bool:
+    """Whether a message comes from the reader and is no echo of a command."""
+    return bool(data[0] & _ANSWER_BIT)
+
+
+def _message(kind: int, slot: int, seq: int, special: bytes, data: bytes) -> bytes:
+    return bytes([kind, len(data) & 0xFF, len(data) >> 8, 0, 0, slot, seq]) + special + data
+
+
+class Command(Frozen):
+    """PC_to_RDR: `kind` is bMessageType, `special` the three bytes after bSeq, all zero in T=0 over TPDU.
+
+    Its `repr` shows no data: they may be a PIN.
+    """
+
+    FIELDS = ("kind", "slot", "seq", "data", "special")
+    kind: int
+    slot: int
+    seq: int
+    data: bytes
+    special: bytes
+
+    def __init__(
+        self,
+        kind: int,
+        slot: int,
+        seq: int,
+        data: "bytes | bytearray" = b"",
+        special: bytes = b"\x00\x00\x00",
+    ) -> None:
+        if len(data) > MAX_DATA:
+            raise MessageError("too much data")
+        self._freeze(kind, slot, seq, bytes(data), special)
+
+    @classmethod
+    def from_bytes(cls, data: "bytes | bytearray") -> "Command":
+        """`MessageError` where dwLength does not fit or the message is an answer."""
+        _size_of_data(data)
+        if is_answer(data):
+            raise MessageError("an answer, not a command")
+        return cls(data[0], data[5], data[6], data[HEADER_SIZE:], bytes(data[7:HEADER_SIZE]))
+
+    def to_bytes(self) -> bytes:
+        return _message(self.kind, self.slot, self.seq, self.special, self.data)
+
+    def echo(self) -> bytes:
+        """The header alone with dwLength 0: what the reader sends before the answer (`reader.md A.3`)."""
+        return _message(self.kind, self.slot, self.seq, b"\x00\x00\x00", b"")
+
+    def __repr__(self) -> str:
+        return "Command(%02X slot %d seq %d, %d bytes)" % (self.kind, self.slot, self.seq, len(self.data))
+
+
+class Answer(Frozen):
+    """RDR_to_PC: `status` and `error` as bStatus and bError; `last` is the byte after them."""
+
+    FIELDS = ("kind", "slot", "seq", "status", "error", "data", "last")
+    kind: int
+    slot: int
+    seq: int
+    status: int
+    error: int
+    data: bytes
+    last: int
+
+    def __init__(  # noqa: PLR0917
+        self,
+        kind: int,
+        slot: int,
+        seq: int,
+        status: int,
+        error: int = 0,
+        data: "bytes | bytearray" = b"",
+        last: int = 0,
+    ) -> None:
+        if len(data) > MAX_DATA:
+            raise MessageError("too much data")
+        self._freeze(kind, slot, seq, status, error, bytes(data), last)
+
+    @classmethod
+    def from_bytes(cls, data: "bytes | bytearray") -> "Answer":
+        """`MessageError` where dwLength does not fit or the message is a command or its echo."""
+        _size_of_data(data)
+        if not is_answer(data):
+            raise MessageError("a command, not an answer")
+        return cls(data[0], data[5], data[6], data[7], data[8], data[HEADER_SIZE:], data[9])
+
+    def to_bytes(self) -> bytes:
+        return _message(self.kind, self.slot, self.seq, bytes([self.status, self.error, self.last]), self.data)
+
+    @property
+    def icc(self) -> int:
+        """`ICC_ACTIVE`, `ICC_INACTIVE` or `ICC_ABSENT`."""
+        return self.status & 0x03
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.status & COMMAND_FAILED)
+
+    def __repr__(self) -> str:
+        return "Answer(%02X slot %d seq %d status %02X error %02X, %d bytes)" % (
+            self.kind,
+            self.slot,
+            self.seq,
+            self.status,
+            self.error,
+            len(self.data),
+        )

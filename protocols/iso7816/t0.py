@@ -1,0 +1,92 @@
+"""Procedure bytes of T=0, reader side (`reader.md B.4`)."""
+
+NULL = 0x60
+HEADER_SIZE = 5
+MAX_TPDU = HEADER_SIZE + 255
+_RESERVED_CLA = 0xFF
+
+
+class T0Error(ValueError):
+    """The command cannot be sent over T=0, or the card's procedure byte fits no rule."""
+
+
+def t0_command(command: "bytes | bytearray") -> bytes:
+    """The five header bytes and data: P3 = 0 added to case 1, Le of case 4 dropped (`reader.md A.5`).
+
+    Raises `T0Error` for other lengths, INS 6x and 9x and CLA FF.
+    """
+    size = len(command)
+    if size == HEADER_SIZE - 1:
+        command = bytes(command) + b"\x00"
+    elif size < HEADER_SIZE - 1:
+        raise T0Error("shorter than a header")
+    elif size > HEADER_SIZE:
+        end = HEADER_SIZE + command[4]
+        if command[4] == 0 or size not in (end, end + 1):
+            raise T0Error("P3 does not fit the length")
+        command = command[:end]
+    if command[1] >> 4 in (6, 9) or command[0] == _RESERVED_CLA:
+        raise T0Error("header not allowed in T=0")
+    return bytes(command)
+
+
+class T0Exchange:
+    """One command, without input or output: whoever holds the line sends and receives for it.
+
+    Send `outgoing`; until `done`, receive 1 to `wanted` characters, give them to `take` and send the new
+    `outgoing` unless it is empty. Then `response` holds data and status word.
+    """
+
+    def __init__(self, command: "bytes | bytearray") -> None:
+        """`T0Error` where `command` cannot be sent."""
+        command = t0_command(command)
+        self._ins = command[1]
+        self._data = command[HEADER_SIZE:]
+        self._sent = 0
+        self._unread = 0 if self._data else (command[4] or 256)
+        self._burst = 0
+        self._sw1_taken = False
+        self.response = bytearray()
+        self.outgoing = command[:HEADER_SIZE]
+        self.done = False
+
+    @property
+    def wanted(self) -> int:
+        """How many characters come before anything is to be decided."""
+        return self._burst or 1
+
+    def take(self, characters: "bytes | bytearray") -> None:
+        """What the card sent, at most `wanted` characters; `T0Error` where it may not come now."""
+        self.outgoing = b""
+        if self._burst:
+            self.response.extend(characters)
+            self._burst -= len(characters)
+            self._unread -= len(characters)
+        elif self._sw1_taken:
+            self.response.extend(characters)
+            self.done = True
+        else:
+            self._take_procedure_byte(characters[0])
+
+    def _take_procedure_byte(self, byte: int) -> None:
+        if byte == NULL:
+            return
+        if byte == self._ins:
+            self._go_on(256)
+        elif byte == self._ins ^ 0xFF:
+            self._go_on(1)
+        elif byte >> 4 in (6, 9):
+            self.response.append(byte)
+            self._sw1_taken = True
+        else:
+            raise T0Error("no procedure byte")
+
+    def _go_on(self, count: int) -> None:
+        """The card asks for up to `count` more characters to be sent or received."""
+        if self._sent < len(self._data):
+            self.outgoing = self._data[self._sent : self._sent + count]
+            self._sent += len(self.outgoing)
+        elif self._unread:
+            self._burst = min(count, self._unread)
+        else:
+            raise T0Error("the card asks for more than P3 says")
