@@ -1,0 +1,107 @@
+"""`ssc virtual card`: make, show and run simulated cards."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from hardware.virtual.card import CardFileError, VirtualCard, file_key
+from hardware.virtual.people import PersonFileError, load_person, make_card
+from protocols.iso7816.apdu import ApduError, CommandApdu
+from protocols.iso7816.status import meaning
+from protocols.iso7816.tlv import parse_tlvs
+from protocols.sscard.files import File, ItemError
+
+HIDDEN_PIN = "******"
+
+app = typer.Typer(no_args_is_help=True)
+PersonFile = Annotated[Path, typer.Argument(help="人员文件 · person file, see hardware/virtual/people")]
+CardFile = Annotated[Path, typer.Argument(help="卡文件 · card file")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="写入的卡文件 · card file to write")]
+Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出 · JSON output")]
+
+
+@app.command()
+def make(person: PersonFile, output: Output, as_json: Json = False) -> None:
+    """制卡 · Make a new card of a person; a card file of that name is replaced."""
+    try:
+        card = make_card(load_person(person), output)
+    except KeyError as error:
+        _fail(f"{person}: {error.args[0]}", as_json)
+    except ItemError as error:
+        _fail(f"{person}: {error}", as_json)
+    except (PersonFileError, CardFileError) as error:
+        _fail(str(error), as_json)
+    version = card.image.version
+    typer.echo(json.dumps({"card": str(output), "version": version}) if as_json else f"{output} {version}")
+
+
+@app.command()
+def show(file: CardFile, as_json: Json = False) -> None:
+    """查看 · Show what a card file holds; the PIN is hidden."""
+    card = _open(file, as_json)
+    image = card.image
+    pin = image.pin and {
+        "digits": "*" * len(image.pin.digits),
+        "limit": image.pin.limit,
+        "tries": image.pin.tries,
+    }
+    files = {
+        file_key(directory, each): [_shown(each, record) for record in card.records(directory, each)]
+        for directory in card.tables.directories
+        for each in directory.files
+    }
+    if as_json:
+        document = {"version": image.version, "atr": image.atr, "pin": pin, "files": files}
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        return
+    typer.echo(f"版本 Version: {image.version}\nATR: {image.atr}")
+    typer.echo("密码 PIN: {digits}, {tries}/{limit}".format(**pin) if pin else "密码 PIN: —")
+    for key, items in files.items():
+        typer.echo(key)
+        for item in items:
+            typer.echo(f"  {item['tag']} {item['zh']} {item['en']}: {item['value'] or '—'}")
+
+
+@app.command()
+def run(file: CardFile, as_json: Json = False) -> None:
+    """运行 · Power the card on and answer APDUs: one in hexadecimal per line in, one answer per line out."""
+    card = _open(file, as_json)
+    card.reset()
+    for line in sys.stdin:
+        try:
+            answer = card.command(CommandApdu.from_bytes(bytes.fromhex(line)))
+        except ApduError as error:
+            _fail(f"不是一条 APDU · not an APDU: {error}", as_json)
+        except ValueError:
+            _fail("不是十六进制 · not hexadecimal", as_json)
+        except CardFileError as error:
+            _fail(str(error), as_json)
+        data, sw = answer.data.hex().upper(), f"{answer.sw:04X}"
+        shown = {"data": data, "sw": sw, "meaning": meaning(answer.sw)}
+        typer.echo(json.dumps(shown) if as_json else data + sw)
+
+
+def _open(path: Path, as_json: bool) -> VirtualCard:
+    try:
+        return VirtualCard.open(path)
+    except CardFileError as error:
+        _fail(str(error), as_json)
+
+
+def _shown(file: File, record: bytes) -> dict[str, str]:
+    """A record with its item's name; hexadecimal where the table has no such item or it does not fit."""
+    try:
+        (found,) = parse_tlvs(record)
+        item = file.item(found.tag)
+        return {"tag": f"{found.tag:02X}", "zh": item.zh, "en": item.en, "value": item.decode(found.value)}
+    except (KeyError, ValueError):
+        return {"tag": record[:1].hex().upper(), "zh": "未知", "en": "unknown", "value": record.hex().upper()}
+
+
+def _fail(reason: str, as_json: bool) -> NoReturn:
+    """Bad input ends with exit code 2."""
+    typer.echo(json.dumps({"error": reason}, ensure_ascii=False) if as_json else reason, err=not as_json)
+    raise typer.Exit(2)

@@ -1,0 +1,178 @@
+"""Simulated people (`people/*.toml`) and their cards. Their citizen numbers begin with 99, always."""
+
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from hardware.virtual.card import CardImage, Pin, VirtualCard, file_key
+from protocols.sscard.files import CardFiles, card_files
+from protocols.sscard.identity import CitizenNumberError, card_no_valid, check_citizen_number, person_class_of
+
+GALLERY = Path(__file__).parent / "people"
+DEFAULT_PERSON = GALLERY / "employee.toml"
+
+FICTITIOUS = "99"
+APPLICATION_ID = "D156000005"
+INSTITUTION = "9156000002"
+CHIP = "00815431008660"
+"""Historical bytes T1 to T7, as on cards seen (ssc-card.md 2)."""
+ONLINE = "1"
+NAME_BYTES = 30
+
+Digits = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4,16}$")]
+Region = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}$")]
+Tries = Annotated[int, msgspec.Meta(ge=0, le=15)]
+CardState = Literal["picked_up", "active", "pre_lost", "formal_lost", "exchanged", "void"]
+
+
+class PersonFileError(Exception):
+    """A person file that cannot be read or makes no person; names file and fault."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}")
+
+
+class PersonCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`pin` absent: a card without PIN. `pin_tries` left, absent: all."""
+
+    version: str
+    card_no: str
+    region: Region
+    card_class: Literal["1", "2", "3", "4"]
+    issue_date: date
+    expiry_date: date
+    pin: Digits | None = None
+    pin_limit: Tries = 3
+    pin_tries: Tries | None = None
+
+
+class PersonInsurance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """On the chip and, where `centre` says nothing else, at the centre."""
+
+    insutype: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{3}$")]
+    psn_type: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}$")]
+    insuplc_admdvs: Region
+
+
+class PersonCentre(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Only at the centre; amounts in yuan. `balc` absent: no account there."""
+
+    psn_insu_stas: Literal["0", "1", "2", "4"]
+    card_state: CardState
+    default_pin: bool
+    year: int
+    inscope: str
+    big: str
+    psn_type: str | None = None
+    balc: str | None = None
+
+
+class VirtualPerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One simulated person, their card, and what the centre knows of them."""
+
+    certno: str
+    name: str
+    gend: Literal["1", "2"]
+    naty: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{2}$")]
+    card: PersonCard
+    insurance: PersonInsurance
+    centre: PersonCentre
+
+
+def load_person(path: Path) -> VirtualPerson:
+    """A person from TOML; `PersonFileError` where it is none, or where a number could belong to somebody."""
+    try:
+        person = msgspec.convert(tomllib.loads(path.read_text("utf-8")), VirtualPerson)
+    except OSError as error:
+        raise PersonFileError(path, error.strerror or "cannot be read") from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise PersonFileError(path, str(error)) from None
+    if not person.certno.startswith(FICTITIOUS):
+        raise PersonFileError(path, "certno does not begin with 99: only fictitious people have simulated cards")
+    try:
+        check_citizen_number(person.certno, person.card.issue_date, person.gend)
+    except CitizenNumberError as error:
+        raise PersonFileError(path, str(error)) from None
+    if not card_no_valid(person.card.card_no):
+        raise PersonFileError(path, "card_no has a wrong form or check character")
+    return person
+
+
+def card_image(person: VirtualPerson) -> CardImage:
+    """A new card of this person.
+
+    `KeyError` for a version without table, `files.ItemError` for what does not fit an item.
+    """
+    card, files = person.card, card_files(person.card.version)
+    serial = card.card_no[1:8].rjust(8, "0")
+    pin = None
+    if card.pin is not None:
+        pin = Pin(card.pin, card.pin_limit, card.pin_limit if card.pin_tries is None else card.pin_tries)
+    return CardImage(
+        version=files.version,
+        atr=f"3B6D0000{CHIP}{card.region[:4]}{serial}",
+        pin=pin,
+        files=_records(files, _values(person, serial)),
+    )
+
+
+def make_card(person: VirtualPerson, path: Path) -> VirtualCard:
+    """Personalise a card file, in place of one that was there; `CardFileError` where it cannot be written."""
+    return VirtualCard.create(path, card_image(person))
+
+
+def _values(person: VirtualPerson, serial: str) -> dict[str, dict[int, str]]:
+    """Texts by file and tag; what is not named stays blank."""
+    card, insurance = person.card, person.insurance
+    name, extension = _split_name(person.name)
+    return {
+        "SSSE EF05": {
+            0x01: card.region + APPLICATION_ID + serial,
+            0x02: card.card_class,
+            0x03: card.version,
+            0x04: f"{INSTITUTION}{card.region}{card.region}01",
+            0x05: f"{card.issue_date:%Y%m%d}",
+            0x06: f"{card.expiry_date:%Y%m%d}",
+            0x07: card.card_no,
+        },
+        "SSSE EF06": {
+            0x08: person.certno,
+            0x09: name,
+            0x4E: extension,
+            0x0A: person.gend,
+            0x0B: person.naty,
+            0x0C: person.certno[:6],
+            0x0D: person.certno[6:14],
+        },
+        "DF04 EF05": {
+            0x81: f"{insurance.insutype}00000",
+            0x84: insurance.insuplc_admdvs,
+            0x8C: person_class_of(insurance.psn_type),
+            0x8F: ONLINE,
+        },
+    }
+
+
+def _records(files: CardFiles, values: dict[str, dict[int, str]]) -> dict[str, tuple[str, ...]]:
+    records: dict[str, tuple[str, ...]] = {}
+    for directory in files.directories:
+        for file in directory.files:
+            texts = values[file_key(directory, file)]
+            records[file_key(directory, file)] = tuple(
+                item.record(texts.get(item.tag, "")).hex().upper() for item in file.items
+            )
+    return records
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    """The name and what of it goes on in the extension item."""
+    size = 0
+    for place, character in enumerate(name):
+        size += len(character.encode("gb18030"))
+        if size > NAME_BYTES:
+            return name[:place], name[place:]
+    return name, ""

@@ -1,0 +1,177 @@
+"""`ssc card`: read a card, verify its PIN, send single APDUs."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
+
+import msgspec
+import typer
+
+from host_bridge.card.errors import CardError, PinLocked, text_key
+from host_bridge.card.session import CardSession, Holder, Issuer
+from host_bridge.readers.addresses import AddressError, open_reader
+from host_bridge.readers.reader import CardConnection, ReaderError
+from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
+from protocols.iso7816.status import SW_AUTHENTICATION_BLOCKED, meaning
+from protocols.sscard.commands import VERIFY
+from protocols.sscard.identity import mask_card_no, mask_certno, mask_name
+from protocols.texts.catalogue import texts
+
+HIDDEN_DATE = "****-**-**"
+CARD_ID_SHOWN = 16
+"""Region and application of the card identification code; its serial is masked."""
+HELP_ZH = {"place": "参保地社保经办机构", "hotline": "12333"}
+HELP_EN = {"place": "the agency of the insured place", "hotline": "12333"}
+
+app = typer.Typer(no_args_is_help=True)
+Address = Annotated[
+    str,
+    typer.Option("--reader", help="读卡器地址 · serial:PATH[#SLOT], virtual:2.00, virtual:FILE"),
+]
+Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出 · JSON output")]
+Show = Annotated[bool, typer.Option("--show", help="不遮盖个人信息 · do not mask personal data")]
+Apdus = Annotated[list[str], typer.Argument(help="十六进制，每个参数一条 · hexadecimal, one each")]
+
+
+@app.command()
+def read(reader: Address, show: Show = False, as_json: Json = False) -> None:
+    """读发卡信息和持卡人 · Read issuer, holder and PIN tries left."""
+    with _card(reader, as_json) as connection:
+        session = CardSession(connection)
+        issuer, holder, tries = session.read_issuer(), session.read_holder(), session.pin_tries()
+    found = msgspec.to_builtins({"issuer": issuer, "holder": holder, "pin_tries": tries})
+    if not show:
+        found["issuer"].update(_masked_issuer(issuer))
+        found["holder"].update(_masked_holder(holder))
+    if as_json:
+        _print_json(found)
+    else:
+        _print_card(found["issuer"], found["holder"], tries)
+
+
+@app.command("verify-pin")
+def verify_pin(reader: Address, as_json: Json = False) -> None:
+    """验证密码 · Verify the PIN, which is asked for without echo."""
+    with _card(reader, as_json) as connection:
+        session = CardSession(connection)
+        tries = session.pin_tries()
+        if tries == 0:
+            raise PinLocked(SW_AUTHENTICATION_BLOCKED)
+        if tries is not None:
+            prompt = f"密码（还可试 {tries} 次）· PIN ({tries} tries left)"
+            session.verify_pin(bytearray(typer.prompt(prompt, hide_input=True, err=True), "utf-8"))
+            tries = session.pin_tries()
+    if as_json:
+        _print_json({"verified": tries is not None, "tries": tries})
+    elif tries is None:
+        typer.echo("这张卡没有密码 · The card has no PIN")
+    else:
+        typer.echo(f"密码正确，可试次数恢复为 {tries} · The PIN is right; tries are back to {tries}")
+
+
+@app.command()
+def apdu(reader: Address, apdus: Apdus, as_json: Json = False) -> None:
+    """发送 APDU · Send APDUs; answers are shown as the card gives them, 61xx and 6Cxx included."""
+    commands = [_command(text) for text in apdus]
+    answers = []
+    with _card(reader, as_json) as connection:
+        for command in commands:
+            answer = _exchange(command, connection.transmit(command))
+            answers.append(answer)
+            if not as_json:
+                received = f"{answer['data']} {answer['sw']}".lstrip()
+                typer.echo(f"> {answer['command']}\n< {received}  {answer['meaning']}")
+    if as_json:
+        _print_json({"answers": answers})
+
+
+@contextmanager
+def _card(address: str, as_json: bool) -> Iterator[CardConnection]:
+    """The powered card in a reader; what goes wrong is told in the catalogue's words, exit code 1."""
+    try:
+        reader = open_reader(address)
+        try:
+            connection = reader.connect()
+            try:
+                yield connection
+            finally:
+                connection.disconnect()
+        finally:
+            reader.close()
+    except AddressError as error:
+        raise typer.BadParameter(str(error)) from None
+    except (CardError, ReaderError) as error:
+        _fail(error, as_json)
+
+
+def _fail(error: CardError | ReaderError, as_json: bool) -> NoReturn:
+    key, facts = text_key(error)
+    text = texts()[key]
+    zh, en = text.zh.fill({**facts, **HELP_ZH}), text.en.fill({**facts, **HELP_EN})
+    if as_json:
+        shown = {
+            "number": text.number,
+            "key": key,
+            "sw": facts.get("sw"),
+            "tries": getattr(error, "tries", None),
+        }
+        _print_json({"error": {**shown, "zh": zh, "en": en}})
+    else:
+        for words in (zh, en):
+            lines = (f"{text.number} {words.title}", words.what, words.holder, words.bill)
+            typer.echo("\n".join(filter(None, lines)), err=True)
+    raise typer.Exit(1)
+
+
+def _command(text: str) -> CommandApdu:
+    try:
+        return CommandApdu.from_bytes(bytes.fromhex(text))
+    except ApduError as error:
+        raise typer.BadParameter(f"不是一条 APDU · not an APDU: {error}") from None
+    except ValueError:
+        raise typer.BadParameter("不是十六进制 · not hexadecimal") from None
+
+
+def _exchange(command: CommandApdu, answer: ResponseApdu) -> dict[str, str]:
+    """One command and its answer in hexadecimal; the PIN of a VERIFY is hidden."""
+    sent = command.to_bytes().hex().upper()
+    if command.ins == VERIFY and command.data:
+        sent = sent[:10] + "*" * (2 * len(command.data)) + sent[10 + 2 * len(command.data) :]
+    return {
+        "command": sent,
+        "data": answer.data.hex().upper(),
+        "sw": f"{answer.sw:04X}",
+        "meaning": meaning(answer.sw),
+    }
+
+
+def _masked_issuer(issuer: Issuer) -> dict[str, str]:
+    card_id = issuer.card_id
+    hidden = "*" * (len(card_id) - CARD_ID_SHOWN)
+    return {"card_id": card_id[:CARD_ID_SHOWN] + hidden, "card_no": mask_card_no(issuer.card_no)}
+
+
+def _masked_holder(holder: Holder) -> dict[str, str]:
+    return {"certno": mask_certno(holder.certno), "name": mask_name(holder.name), "brdy": HIDDEN_DATE}
+
+
+def _print_card(issuer: dict[str, str | None], holder: dict[str, str], tries: int | None) -> None:
+    for label, value in (
+        ("卡号 Card number", issuer["card_no"]),
+        ("卡识别码 Card id", issuer["card_id"]),
+        ("规范版本 Version", issuer["version"]),
+        ("发卡日期 Issued", issuer["issue_date"]),
+        ("有效期至 Valid until", issuer["expiry_date"]),
+        ("姓名 Name", holder["name"]),
+        ("社会保障号码 Social security number", holder["certno"]),
+        ("性别 Sex", holder["gend"]),
+        ("民族 Ethnic group", holder["naty"]),
+        ("出生日期 Date of birth", holder["brdy"]),
+        ("密码可试次数 PIN tries left", "无密码 no PIN" if tries is None else tries),
+    ):
+        typer.echo(f"{label}: {'—' if value is None else value}")
+
+
+def _print_json(document: object) -> None:
+    typer.echo(json.dumps(msgspec.to_builtins(document), ensure_ascii=False))

@@ -1,0 +1,303 @@
+"""The social security application on a card, read through its file table (ssc-card.md 9.1, 9.3)."""
+
+from datetime import date
+
+import msgspec
+
+from host_bridge.card.errors import (
+    AccessRefused,
+    ApplicationBlocked,
+    CardBlocked,
+    CardError,
+    CardIdMalformed,
+    MalformedFile,
+    NotSupported,
+    PinFormat,
+    PinLocked,
+    PinWrong,
+    UnexpectedStatus,
+    WrongCard,
+)
+from host_bridge.card.t0_follow_up import T0FollowUp
+from host_bridge.readers.reader import CardConnection
+from protocols.iso7816 import status
+from protocols.iso7816.apdu import CommandApdu
+from protocols.iso7816.tlv import parse_tlvs
+from protocols.sscard import commands
+from protocols.sscard.files import CardFiles, Directory, File, ItemError, card_files, decode_text
+from protocols.sscard.identity import age_on, psn_type_of
+from protocols.sscard.pin import PinFormatError, pin_block, wipe
+
+ISSUER_VERSION = "2.00"
+"""SSSE EF05 has the same items in every version and names the version (ssc-card.md 3.3, 9.2)."""
+HISTORICAL_BYTES = 13
+APPLICATION_ID = "D156000005"
+FCI, DF_NAME = 0x6F, 0x84
+
+_REFUSALS: dict[int, type[AccessRefused | ApplicationBlocked]] = {
+    status.SW_SECURITY_STATUS: AccessRefused,
+    status.SW_CONDITIONS_OF_USE: AccessRefused,
+    status.SW_APPLICATION_BLOCKED: ApplicationBlocked,
+}
+
+
+class Issuer(msgspec.Struct, frozen=True):
+    """SSSE EF05: `card_id` in hexadecimal, `version` as written, `expiry_date` None where blank."""
+
+    card_id: str
+    card_class: str
+    version: str
+    issue_date: date
+    expiry_date: date | None
+    card_no: str
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """SSSE EF06: social security number, name with its extension, sex, ethnic group, date of birth."""
+
+    certno: str
+    name: str
+    gend: str
+    naty: str
+    brdy: date
+
+
+class Insurance(msgspec.Struct, frozen=True):
+    """DF04 EF05: `psn_type` the national code, `person_class` tag 8C, `flags` characters 4 to 8 of tag 81."""
+
+    insutype: str
+    psn_type: str
+    insuplc_admdvs: str
+    person_class: str
+    flags: str
+
+
+class Values:
+    """What was read of one file: values by tag, without the records the card does not have."""
+
+    def __init__(self, path: str, file: File, values: dict[int, bytes]) -> None:
+        self._path, self._file, self._values = path, file, values
+
+    def raw(self, tag: int) -> bytes:
+        """The padded value; `MalformedFile` where the record is missing."""
+        if tag not in self._values:
+            raise MalformedFile(self._path, tag)
+        return self._values[tag]
+
+    def text(self, tag: int) -> str:
+        """The value without padding; `MalformedFile` where it is missing, blank or does not fit the table."""
+        try:
+            text = self._file.item(tag).decode(self.raw(tag))
+        except ItemError:
+            raise MalformedFile(self._path, tag) from None
+        if not text:
+            raise MalformedFile(self._path, tag)
+        return text
+
+    def digits(self, tag: int) -> str:
+        """The value where it is decimal digits."""
+        text = self.text(tag)
+        if not text.isdecimal():
+            raise MalformedFile(self._path, tag)
+        return text
+
+    def date(self, tag: int) -> date:
+        """The date of a YYYYMMDD item."""
+        text = self.text(tag)
+        try:
+            return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+        except ValueError:
+            raise MalformedFile(self._path, tag) from None
+
+    def blank(self, tag: int) -> bool:
+        """Whether the item is missing or holds only padding."""
+        return not self._values.get(tag, b"").strip(b"\0\xff")
+
+    def joined(self, tag: int, extension: int) -> str:
+        """Text that goes on in another item, which may be missing."""
+        value = self.raw(tag).rstrip(b"\0") + self._values.get(extension, b"")
+        try:
+            text = decode_text(tag, value)
+        except ItemError:
+            raise MalformedFile(self._path, tag) from None
+        if not text:
+            raise MalformedFile(self._path, tag)
+        return text
+
+
+def _refusal(sw: int, ins: int) -> CardError:
+    return _REFUSALS[sw](sw) if sw in _REFUSALS else UnexpectedStatus(sw, ins)
+
+
+def _value(path: str, tag: int, record: bytes) -> bytes:
+    """The value of the one record that was asked for."""
+    try:
+        (item,) = parse_tlvs(record)
+    except ValueError:
+        raise MalformedFile(path, tag) from None
+    if item.tag != tag:
+        raise MalformedFile(path, tag)
+    return item.value
+
+
+def _df_name(fci: bytes) -> bytes | None:
+    """Tag 84 of an FCI template (ssc-card.md 3.1)."""
+    try:
+        (template,) = parse_tlvs(fci)
+        names = [item.value for item in parse_tlvs(template.value) if item.tag == DF_NAME]
+    except ValueError:
+        return None
+    return names[0] if template.tag == FCI and len(names) == 1 else None
+
+
+class CardSession:
+    """One powered card; every step may raise a `CardError`, and reader errors pass through.
+
+    It does the T=0 follow-up itself, so any `CardConnection` will do. Reset or reconnect means a new session.
+    """
+
+    def __init__(self, connection: CardConnection) -> None:
+        self._connection = T0FollowUp(connection)
+        self._tables: CardFiles | None = None
+        self._directory: Directory | None = None
+        self._file: File | None = None
+        self._brdy: date | None = None
+
+    def read_issuer(self) -> Issuer:
+        """SSSE EF05: who issued the card, until when, and the version that says how to read the rest.
+
+        `WrongCard`; `CardIdMalformed` where there is no identification code or its region is not the chip's;
+        `NotSupported` for a version without a table.
+        """
+        values = self._read(card_files(ISSUER_VERSION), "SSSE", "EF05", (0x01, 0x02, 0x03, 0x05, 0x06, 0x07))
+        card_id = values.raw(0x01).hex().upper()
+        chip_region = self._connection.atr.historical_bytes[7:9].hex()
+        if not card_id[:6].isdecimal() or card_id[:4] != chip_region or card_id[6:16] != APPLICATION_ID:
+            raise CardIdMalformed
+        version = values.text(0x03)
+        try:
+            self._tables = card_files(version)
+        except KeyError:
+            raise NotSupported(0x03) from None
+        return Issuer(
+            card_id=card_id,
+            card_class=values.text(0x02),
+            version=version,
+            issue_date=values.date(0x05),
+            expiry_date=None if values.blank(0x06) else values.date(0x06),
+            card_no=values.text(0x07),
+        )
+
+    def read_holder(self) -> Holder:
+        """SSSE EF06; `AccessRefused` where the card keeps it behind a key."""
+        values = self._read(self._known_tables(), "SSSE", "EF06", (0x08, 0x09, 0x4E, 0x0A, 0x0B, 0x0D))
+        holder = Holder(
+            certno=values.text(0x08),
+            name=values.joined(0x09, extension=0x4E),
+            gend=values.text(0x0A),
+            naty=values.digits(0x0B),
+            brdy=values.date(0x0D),
+        )
+        self._brdy = holder.brdy
+        return holder
+
+    def pin_tries(self) -> int | None:
+        """Tries left, 0 when locked, None on a card without PIN; uses none (ssc-card.md 4.1)."""
+        sw = self._in_ssse(commands.verify_status())
+        if sw == status.SW_SUCCESS:
+            return None
+        if sw == status.SW_AUTHENTICATION_BLOCKED:
+            return 0
+        tries = status.tries_left(sw)
+        if tries is None:
+            raise _refusal(sw, commands.VERIFY)
+        return tries
+
+    def verify_pin(self, digits: bytearray) -> None:
+        """VERIFY 4 to 16 ASCII digits and wipe `digits`, whatever happens.
+
+        `PinWrong` carries the tries left; `PinLocked` when this was the last one or none was left;
+        `PinFormat` before the card is asked.
+        """
+        block = bytearray()
+        try:
+            block = pin_block(digits)
+            # The command keeps a copy that cannot be wiped; it lives for this one exchange.
+            sw = self._in_ssse(commands.verify_pin(block))
+        except PinFormatError:
+            raise PinFormat from None
+        finally:
+            wipe(digits)
+            wipe(block)
+        if sw == status.SW_SUCCESS:
+            return
+        tries = status.tries_left(sw)
+        if tries:
+            raise PinWrong(tries)
+        if tries == 0 or sw == status.SW_AUTHENTICATION_BLOCKED:
+            raise PinLocked(sw)
+        raise _refusal(sw, commands.VERIFY)
+
+    def read_insurance(self, on: date) -> Insurance:
+        """DF04 EF05, after the PIN; `on` is today: a resident's person kind depends on the age.
+
+        `AccessRefused` without the right; `NotSupported` for a person class that has no national code.
+        """
+        values = self._read(self._known_tables(), "DF04", "EF05", (0x81, 0x84, 0x8C))
+        kind, person_class = values.text(0x81), values.text(0x8C)
+        brdy = self._brdy or self.read_holder().brdy
+        try:
+            psn_type = psn_type_of(person_class, kind[:3], age_on(brdy, on))
+        except KeyError:
+            raise NotSupported(0x8C) from None
+        return Insurance(kind[:3], psn_type, values.digits(0x84), person_class, kind[3:])
+
+    def _known_tables(self) -> CardFiles:
+        return self._tables or card_files(self.read_issuer().version)
+
+    def _in_ssse(self, command: CommandApdu) -> int:
+        self._enter(card_files(ISSUER_VERSION).directory("SSSE"))
+        return self._connection.transmit(command).sw
+
+    def _read(self, tables: CardFiles, directory_name: str, ef: str, tags: tuple[int, ...]) -> Values:
+        """The records with these tags, by tag, so that items we do not know between them do not matter."""
+        directory = tables.directory(directory_name)
+        file = directory.file(ef)
+        self._enter(directory)
+        self._open(file)
+        path = f"{directory.name} {file.ef}"
+        values: dict[int, bytes] = {}
+        for tag in tags:
+            answer = self._connection.transmit(commands.read_tag(tag, file.item(tag).record_length))
+            if answer.sw == status.SW_RECORD_NOT_FOUND:
+                continue
+            if answer.sw != status.SW_SUCCESS:
+                raise _refusal(answer.sw, commands.READ_RECORD)
+            values[tag] = _value(path, tag, answer.data)
+        return Values(path, file, values)
+
+    def _enter(self, directory: Directory) -> None:
+        if self._directory is not None and self._directory.name == directory.name:
+            return
+        if len(self._connection.atr.historical_bytes) != HISTORICAL_BYTES:
+            raise WrongCard("answer to reset")
+        self._directory = self._file = None
+        name = bytes.fromhex(directory.df_name)
+        answer = self._connection.transmit(commands.select_name(name))
+        if answer.sw == status.SW_FILE_NOT_FOUND and directory.name == "SSSE":
+            raise WrongCard("no SSSE")
+        if answer.sw == status.SW_FUNCTION_NOT_SUPPORTED:
+            raise CardBlocked(answer.sw)
+        if answer.sw != status.SW_SUCCESS:
+            raise _refusal(answer.sw, commands.SELECT)
+        if answer.data and _df_name(answer.data) != name:
+            raise WrongCard("DF name")
+        self._directory = directory
+
+    def _open(self, file: File) -> None:
+        if self._file is file:
+            return
+        sw = self._connection.transmit(commands.select_ef(file.fid)).sw
+        if sw != status.SW_SUCCESS:
+            raise _refusal(sw, commands.SELECT)
+        self._file = file

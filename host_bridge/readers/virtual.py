@@ -1,0 +1,95 @@
+"""A simulated card in this process, behind the door of a real reader: `virtual:FILE` or `virtual:2.00`."""
+
+import re
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from hardware.virtual.card import CardFileError, VirtualCard
+from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
+from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderUnavailable
+from protocols.iso7816.apdu import CommandApdu, ResponseApdu
+from protocols.iso7816.atr import Atr
+from protocols.sscard.files import versions
+
+_VERSION = re.compile(r"\d\.\d\d")
+
+
+class VirtualConnection:
+    """A `CardConnection` to a card file. Taking the file away pulls the card."""
+
+    def __init__(self, card: VirtualCard) -> None:
+        self._card = card
+        self._atr = Atr.from_bytes(card.reset())
+        self._powered = True
+
+    @property
+    def atr(self) -> Atr:
+        return self._atr
+
+    def transmit(self, command: CommandApdu) -> ResponseApdu:
+        self._check()
+        try:
+            return self._card.command(command)
+        except CardFileError as error:
+            self._check()
+            raise CardMute(str(error)) from error
+
+    def reset(self) -> Atr:
+        self._check()
+        self._atr = Atr.from_bytes(self._card.reset())
+        return self._atr
+
+    def disconnect(self) -> None:
+        self._powered = False
+
+    def _check(self) -> None:
+        if not self._powered:
+            raise CardMute("powered off")
+        if not self._card.path.exists():
+            self._powered = False
+            raise CardRemoved(str(self._card.path))
+
+
+class VirtualReader:
+    """A slot that holds the card of one file, as long as the file is there.
+
+    A version such as `2.00` instead of a file: a new card of the gallery's default person, gone at `close`;
+    `ReaderUnavailable` for a version without file table.
+    """
+
+    def __init__(self, path_or_version: str) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._connection: VirtualConnection | None = None
+        self.address = f"virtual:{path_or_version}"
+        self._path = Path(path_or_version)
+        if _VERSION.fullmatch(path_or_version):
+            if path_or_version not in versions():
+                raise ReaderUnavailable(f"no simulated card of version {path_or_version}, only {versions()}")
+            self._folder = tempfile.TemporaryDirectory(prefix="ssc-virtual-")
+            self._path = Path(self._folder.name, f"{path_or_version}.card")
+            person = load_person(DEFAULT_PERSON)
+            card = msgspec.structs.replace(person.card, version=path_or_version)
+            make_card(msgspec.structs.replace(person, card=card), self._path)
+
+    def card_present(self) -> bool:
+        return self._path.exists()
+
+    def connect(self) -> VirtualConnection:
+        """Power the card on; `CardMute` where the file makes no card."""
+        if not self.card_present():
+            raise NoCard(str(self._path))
+        if self._connection is not None:
+            self._connection.disconnect()
+        try:
+            self._connection = VirtualConnection(VirtualCard.open(self._path))
+        except CardFileError as error:
+            raise CardMute(str(error)) from error
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.disconnect()
+        if self._folder is not None:
+            self._folder.cleanup()

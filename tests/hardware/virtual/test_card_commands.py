@@ -1,0 +1,75 @@
+"""`ssc virtual card`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hardware.virtual.card_commands import app
+from hardware.virtual.people import DEFAULT_PERSON
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Path:
+    path = tmp_path / "employee.card"
+    made = runner.invoke(app, ["make", str(DEFAULT_PERSON), "-o", str(path), "--json"])
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout) == {"card": str(path), "version": "2.00"}
+    return path
+
+
+def test_show_hides_the_pin(card: Path) -> None:
+    shown = json.loads(runner.invoke(app, ["show", str(card), "--json"]).stdout)
+    assert shown["pin"] == {"digits": "******", "limit": 3, "tries": 3}
+    assert [item["value"] for item in shown["files"]["SSSE EF06"]][:2] == ["990101198802290036", "李建华"]
+    text = runner.invoke(app, ["show", str(card)]).stdout
+    assert "135790" not in text
+    assert "09 姓名 Name: 李建华" in text
+
+
+def test_show_names_what_the_table_does_not_know(card: Path) -> None:
+    content = json.loads(card.read_text())
+    content["files"]["SSSE EF06"] += ["C70141", "0A03414243", "FF"]
+    card.write_text(json.dumps(content))
+    shown = json.loads(runner.invoke(app, ["show", str(card), "--json"]).stdout)
+    assert [item["value"] for item in shown["files"]["SSSE EF06"][7:]] == ["C70141", "0A03414243", "FF"]
+
+
+def test_run_answers_line_by_line(card: Path) -> None:
+    apdus = "00A404000F7378312E73682EC9E7BBE1B1A3D5CF\n00c0000002\n0020 0000 03 000000\n"
+    assert runner.invoke(app, ["run", str(card)], input=apdus).stdout.splitlines() == ["611E", "6F1C611C", "63C2"]
+    answers = runner.invoke(app, ["run", str(card), "--json"], input="00200000\n").stdout
+    assert json.loads(answers) == {"data": "", "sw": "63C2", "meaning": "Verification failed, 2 tries left."}
+
+
+@pytest.mark.parametrize("line", ["zz", "00", "00A4040005AA", ""])
+def test_run_stops_at_what_is_no_apdu(card: Path, line: str) -> None:
+    ran = runner.invoke(app, ["run", str(card)], input=f"{line}\n")
+    assert ran.exit_code == 2
+    assert not ran.stdout
+
+
+@pytest.mark.parametrize("command", ["show", "run"])
+def test_a_bad_card_file_ends_with_2(tmp_path: Path, command: str) -> None:
+    path = tmp_path / "bad.card"
+    path.write_text('{"pin": "135790"}')
+    for target in (path, tmp_path / "none.card"):
+        ran = runner.invoke(app, [command, str(target), "--json"])
+        assert ran.exit_code == 2
+        assert str(target) in json.loads(ran.stdout)["error"]
+        assert "135790" not in ran.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"2.00"', '"9.00"'), ("李建华", "𠮷"), ("A12345674", "A12345670"), ("gend", "sex")]
+)
+def test_a_bad_person_ends_with_2_and_makes_no_card(tmp_path: Path, old: str, new: str) -> None:
+    person, card = tmp_path / "person.toml", tmp_path / "x.card"
+    person.write_text(DEFAULT_PERSON.read_text("utf-8").replace(old, new), "utf-8")
+    ran = runner.invoke(app, ["make", str(person), "-o", str(card)])
+    assert ran.exit_code == 2
+    assert "person.toml" in ran.stderr
+    assert not card.exists()
