@@ -1,0 +1,57 @@
+"""What the firmware needs of a board's two lines: the contacts of one card, and the bytes of the host."""
+
+from protocols.iso7816.line import CLK, RST, VCC
+
+POWERED_IN_RESET = VCC
+CLOCKED_IN_RESET = VCC | CLK
+RUNNING = VCC | CLK | RST
+
+
+class LineLost(Exception):
+    """The contact line or the host line is gone; nothing can be done without it."""
+
+
+class ContactLine:
+    """One card's contacts; bits, parity, error signal and guard time are the board's business.
+
+    `present`: a card is in now. `gone`: a card left since the slot last cleared this.
+    """
+
+    present = False
+    gone = False
+
+    def poll(self) -> None:
+        """Notice what happened; never waits."""
+        raise NotImplementedError
+
+    def set_contacts(self, contacts: int) -> None:
+        """Drive VCC, RST and CLK; characters that came before are dropped."""
+        raise NotImplementedError
+
+    def wait_clocks(self, count: int) -> None:
+        """Let the card see this many clocks."""
+        raise NotImplementedError
+
+    def send(self, data: "bytes | bytearray") -> None:
+        """These characters, each after the other."""
+        raise NotImplementedError
+
+    def receive(self, count: int, limit_ms: int) -> bytes:
+        """1 to `count` characters as they come; b"" after `limit_ms`, or at once when the card is gone."""
+        raise NotImplementedError
+
+    def drop_received(self) -> None:
+        """Forget characters nobody asked for."""
+        raise NotImplementedError
+
+
+class HostLine:
+    """The bytes to and from the host."""
+
+    def read(self) -> bytes:
+        """What is there now, b"" for nothing; `LineLost` at the end of the line."""
+        raise NotImplementedError
+
+    def write(self, data: bytes) -> None:
+        """All of it; dropped where the host does not take it within half a second."""
+        raise NotImplementedError

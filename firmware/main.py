@@ -1,0 +1,24 @@
+"""The reader's main loop."""
+
+import sys
+
+from firmware.board import open_board
+from firmware.ccid_device import QUIET_MS, CcidDevice
+from firmware.contact_line import LineLost
+
+
+def main(arguments: "list[str]") -> None:
+    """Serve until a line is lost."""
+    board = open_board(arguments)
+    device = CcidDevice(board.host_line, board.contact_line, board.limits)
+    while True:
+        board.wait(QUIET_MS)
+        device.serve()
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except LineLost as error:
+        sys.stderr.write("reader stops: " + str(error) + "\n")
+        sys.exit(1)

@@ -1,0 +1,59 @@
+"""`ssc virtual reader`."""
+
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hardware.virtual.reader import ReaderProcess, ReaderStartError
+from hardware.virtual.slot import VirtualSlot, sentence
+
+WATCH_EVERY_S = 0.2
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `run` a command of its own."""
+
+
+@app.command()
+def run(
+    slot: Annotated[
+        Path, typer.Option(help="卡槽目录 · Folder that is the slot: the one *.card file in it is the card")
+    ],
+    link: Annotated[Path | None, typer.Option(help="串口链接 · Symbolic link to make to the reader's pty")] = None,
+) -> None:
+    """运行虚拟读卡器，直到被终止 · Run a virtual reader until it is ended.
+
+    Prints one JSON line when ready: {"ready": true, "path": …, "interpreter": …, "slot": …}.
+    """
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        if not slot.is_dir():
+            raise ReaderStartError(f"{slot} is no folder")
+        reader = ReaderProcess(VirtualSlot(slot, say=_say), link=link)
+        reader.start()
+    except ReaderStartError as error:
+        _say(sentence("virtual_reader_not_started", reason=str(error)))
+        raise typer.Exit(1) from None
+    ready = {"ready": True, "path": reader.path, "interpreter": reader.interpreter, "slot": str(slot)}
+    typer.echo(json.dumps(ready, ensure_ascii=False))
+    sys.stdout.flush()
+    while not ended.wait(WATCH_EVERY_S):
+        if not reader.running():
+            _say(sentence("virtual_reader_ended"))
+            reader.stop()
+            raise typer.Exit(1)
+    reader.stop()
+
+
+def _say(what: str) -> None:
+    typer.echo(what, err=True)

@@ -1,0 +1,60 @@
+"""Reader addresses, and the readers of this machine."""
+
+import os
+from typing import NamedTuple
+
+from serial.tools import list_ports
+
+from host_bridge.readers.port_lock import Holder, holder_of, holders
+from host_bridge.readers.reader import Reader
+
+SERIAL, VIRTUAL = "serial", "virtual"
+MAX_SLOT = 15
+
+
+class AddressError(ValueError):
+    """No reader address: `serial:PATH[#SLOT]` or `virtual:FILE`."""
+
+
+class FoundReader(NamedTuple):
+    """A serial port that may be a reader; `holder` is the process that has it open."""
+
+    address: str
+    description: str
+    holder: Holder | None
+
+
+def open_reader(address: str) -> Reader:
+    """The reader at an address, not yet opened; `AddressError` where it names none."""
+    scheme, colon, rest = address.partition(":")
+    if not colon or not rest:
+        raise AddressError(f"{address!r} is no reader address: serial:PATH[#SLOT] or virtual:FILE")
+    if scheme == SERIAL:
+        from host_bridge.readers.serial import SerialReader  # noqa: PLC0415 - one scheme's parts only
+
+        path, _, slot = rest.partition("#")
+        return SerialReader(path, _slot(slot, address))
+    if scheme == VIRTUAL:
+        from host_bridge.readers.virtual import VirtualReader  # noqa: PLC0415
+
+        return VirtualReader(rest)
+    raise AddressError(f"{address!r}: unknown scheme {scheme!r}, known are serial and virtual")
+
+
+def list_readers() -> tuple[FoundReader, ...]:
+    """The machine's serial ports, and others that are held; none is opened."""
+    ports = {port.device: port.description for port in list_ports.comports()}
+    devices = {os.path.realpath(path) for path in ports}
+    held = {holder.port: "" for holder in holders() if holder.port and os.path.realpath(holder.port) not in devices}
+    return tuple(
+        FoundReader(f"{SERIAL}:{path}", "" if description == "n/a" else description, holder_of(path))
+        for path, description in sorted((held | ports).items())
+    )
+
+
+def _slot(text: str, address: str) -> int:
+    if not text:
+        return 0
+    if not text.isdecimal() or int(text) > MAX_SLOT:
+        raise AddressError(f"{address!r}: {text!r} is no slot number")
+    return int(text)

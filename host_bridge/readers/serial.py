@@ -1,0 +1,155 @@
+"""A CCID reader on a serial port: `serial:PATH[#SLOT]`."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderUnavailable
+from host_bridge.readers.serial_link import SILENCE_S, TOTAL_S, Port, SerialLink, open_port
+from host_bridge.readers.traffic import log_exchange
+from protocols.ccid.messages import (
+    ERROR_BAD_LENGTH,
+    ERROR_BAD_SLOT,
+    ERROR_BAD_TCK,
+    ERROR_BAD_TS,
+    ERROR_DEACTIVATED,
+    ERROR_MUTE,
+    ERROR_OVERRUN,
+    ERROR_PROCEDURE_BYTE,
+    ERROR_PROTOCOL,
+    GET_SLOT_STATUS,
+    ICC_ABSENT,
+    ICC_POWER_OFF,
+    ICC_POWER_ON,
+    XFR_BLOCK,
+    Answer,
+)
+from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
+from protocols.iso7816.atr import Atr, AtrError
+
+_REASONS = {
+    ERROR_MUTE: "the card does not answer",
+    ERROR_BAD_TS: "the card's first character is wrong",
+    ERROR_BAD_TCK: "the check character of the ATR is wrong",
+    ERROR_OVERRUN: "the ATR is too long",
+    ERROR_PROTOCOL: "the card does not offer T=0 at 372/1",
+    ERROR_BAD_LENGTH: "T=0 cannot carry this command",
+    ERROR_PROCEDURE_BYTE: "the card's procedure byte is wrong",
+}
+
+
+class SerialConnection:
+    """The card of one power-on. The first error ends it: every later call raises the same."""
+
+    def __init__(self, link: SerialLink, busy: threading.RLock, atr: Atr) -> None:
+        self._link, self._busy, self._atr = link, busy, atr
+        self._generation = link.generation
+        self._ended: ReaderError | None = None
+
+    @property
+    def atr(self) -> Atr:
+        return self._atr
+
+    def transmit(self, command: CommandApdu) -> ResponseApdu:
+        with self._until_error():
+            answer = self._link.ask(XFR_BLOCK, command.to_tpdu())
+            if answer.failed:
+                raise _error_of(answer, CardRemoved)
+            try:
+                response = ResponseApdu.from_bytes(answer.data)
+            except ApduError:
+                raise CardMute("no status word") from None
+        log_exchange(command, response)
+        return response
+
+    def reset(self) -> Atr:
+        with self._until_error():
+            self._atr = _power_on(self._link, CardRemoved)
+        return self._atr
+
+    def disconnect(self) -> None:
+        with self._busy, contextlib.suppress(ReaderError), self._until_error():
+            self._link.ask(ICC_POWER_OFF, tries=1)
+        self.end(CardMute("powered off"))
+
+    def end(self, error: ReaderError) -> None:
+        """Every later call raises this, unless an earlier error already does."""
+        self._ended = self._ended or error
+
+    @contextlib.contextmanager
+    def _until_error(self) -> Iterator[None]:
+        with self._busy:
+            if not self._link.is_open or self._link.generation != self._generation:
+                self.end(ReaderUnavailable(f"{self._link.path} was away"))
+            if self._ended is not None:
+                raise self._ended.with_traceback(None)
+            try:
+                yield
+            except ReaderError as error:
+                self.end(error)
+                raise
+
+
+class SerialReader:
+    """One slot. Opens the port at the first call, and again at the next one after it was lost."""
+
+    def __init__(
+        self,
+        path: str,
+        slot: int = 0,
+        *,
+        silence_s: float = SILENCE_S,
+        total_s: float = TOTAL_S,
+        open_port: Callable[[str], Port] = open_port,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`silence_s` without a byte is no answer; `total_s` is the longest a call waits for one."""
+        self.address = f"serial:{path}#{slot}" if slot else f"serial:{path}"
+        self._link = SerialLink(path, slot, silence_s, total_s, open_port, monotonic)
+        self._busy = threading.RLock()
+        self._connection: SerialConnection | None = None
+
+    def card_present(self) -> bool:
+        with self._busy:
+            answer = self._link.ask(GET_SLOT_STATUS)
+            if answer.failed and answer.error == ERROR_BAD_SLOT:
+                raise ReaderUnavailable(f"{self.address}: no such slot")
+            return answer.icc != ICC_ABSENT
+
+    def connect(self) -> SerialConnection:
+        """Cold reset. A connection made before ends."""
+        with self._busy:
+            if self._connection is not None:
+                self._connection.end(CardRemoved("connected anew"))
+            self._link.ask(ICC_POWER_OFF)
+            self._connection = SerialConnection(self._link, self._busy, _power_on(self._link, NoCard))
+            return self._connection
+
+    def close(self) -> None:
+        """The card is powered off where the reader still answers."""
+        with self._busy:
+            if self._connection is not None:
+                self._connection.disconnect()
+            self._link.close()
+
+
+def _power_on(link: SerialLink, absent: type[ReaderError]) -> Atr:
+    """Warm reset where the card is active."""
+    answer = link.ask(ICC_POWER_ON)
+    if answer.failed:
+        raise _error_of(answer, absent)
+    try:
+        return Atr.from_bytes(answer.data)
+    except AtrError as error:
+        raise CardMute(str(error)) from None
+
+
+def _error_of(answer: Answer, absent: type[ReaderError]) -> ReaderError:
+    if answer.icc == ICC_ABSENT:
+        return absent("no card in the slot")
+    if answer.error == ERROR_DEACTIVATED:
+        return CardRemoved("another card is in the slot, or the same one again")
+    if answer.error == ERROR_BAD_SLOT:
+        return ReaderUnavailable("no such slot")
+    return CardMute(_REASONS.get(answer.error, f"slot error {answer.error:02X}"))

@@ -1,0 +1,186 @@
+"""CCID commands and answers over one serial port that may lose, delay and corrupt bytes, or vanish."""
+
+import errno
+import termios
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import serial
+
+from host_bridge.readers.port_lock import PortLock
+from host_bridge.readers.reader import ReaderInUse, ReaderUnavailable
+from protocols.ccid.messages import (
+    ANSWER_TO,
+    ESCAPE,
+    ESCAPE_FIRMWARE_NAME,
+    XFR_BLOCK,
+    Answer,
+    Command,
+    MessageError,
+    is_answer,
+)
+from protocols.ccid.serial_frame import BAD_MESSAGE, MESSAGE, MORE_TIME, REFUSED, FrameParser, frame
+
+BAUD_RATE = 115200
+READ_S = 0.05
+WRITE_S = 2.0
+QUIET_S = 0.2  # a frame that pauses this long will not be finished
+SILENCE_S = 1.0  # a working reader sends something every 0.3 s
+TOTAL_S = 75.0  # our firmware gives a card 60 s
+TRIES = 4
+
+OUR_FIRMWARE = b"ssc-terminal"
+
+
+class Port(Protocol):
+    """What the link needs of pyserial's port. `read` waits at most `READ_S`."""
+
+    @property
+    def in_waiting(self) -> int: ...
+
+    def read(self, size: int = 1) -> bytes: ...
+
+    def write(self, data: bytes, /) -> int | None: ...
+
+    def reset_input_buffer(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def open_port(path: str) -> Port:
+    """115200 8N2, exclusively; `OSError` where it cannot be had."""
+    port: Port = serial.Serial(
+        path,
+        BAUD_RATE,
+        stopbits=serial.STOPBITS_TWO,
+        timeout=READ_S,
+        write_timeout=WRITE_S,
+        exclusive=True,
+    )
+    return port
+
+
+class SerialLink:
+    """One reader's port. `ask` opens it when needed and closes it when it fails.
+
+    `generation` counts the times it was opened: what was powered before the last one no longer is.
+    """
+
+    def __init__(  # noqa: PLR0917
+        self,
+        path: str,
+        slot: int,
+        silence_s: float = SILENCE_S,
+        total_s: float = TOTAL_S,
+        open_port: Callable[[str], Port] = open_port,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path, self._slot = path, slot
+        self._silence_s, self._total_s = silence_s, total_s
+        self._open_port, self._monotonic = open_port, monotonic
+        self._port: Port | None = None
+        self._lock: PortLock | None = None
+        self._seq = 0
+        self._asks_again = False
+        self.generation = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self._port is not None
+
+    def ask(self, kind: int, data: bytes = b"", tries: int = TRIES) -> Answer:
+        """The answer to one command; `ReaderInUse`, or `ReaderUnavailable` where none comes.
+
+        A lost or damaged answer is asked for again with the same bSeq. An XfrBlock only of our own firmware,
+        which then repeats the answer, or after a NAK: other readers would do it twice.
+        """
+        self.open()
+        return self._ask(kind, data, tries)
+
+    def open(self) -> None:
+        """Take the port and find the reader behind it; nothing where that is done."""
+        if self._port is not None:
+            return
+        self._lock = PortLock.acquire(self.path)
+        try:
+            self._port = self._open_port(self.path)
+        except (OSError, termios.error, ValueError) as error:
+            self.close()
+            if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EBUSY):
+                raise ReaderInUse(self.path, None, "") from None
+            raise ReaderUnavailable(f"{self.path} cannot be opened") from error
+        self.generation += 1
+        name = self._ask(ESCAPE, ESCAPE_FIRMWARE_NAME, TRIES).data
+        self._asks_again = name.startswith(OUR_FIRMWARE)
+
+    def close(self) -> None:
+        """Harmless when closed."""
+        port, self._port = self._port, None
+        lock, self._lock = self._lock, None
+        try:
+            if port is not None:
+                port.close()
+        except (OSError, termios.error):
+            pass  # it vanished
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _ask(self, kind: int, data: bytes, tries: int) -> Answer:
+        self._seq = self._seq + 1 & 0xFF
+        command = Command(kind, self._slot, self._seq, data)
+        deadline = self._monotonic() + self._total_s
+        try:
+            for _ in range(tries):
+                answer, again = self._ask_once(command, deadline)
+                if answer is not None:
+                    return answer
+                if self._monotonic() > deadline or not again:
+                    break
+        except (OSError, termios.error) as error:
+            self.close()
+            raise ReaderUnavailable(f"{self.path} went away") from error
+        self.close()
+        raise ReaderUnavailable(f"the reader at {self.path} does not answer")
+
+    def _ask_once(self, command: Command, deadline: float) -> tuple[Answer | None, bool]:
+        """The answer, or None and whether the command may be sent again."""
+        port = self._port
+        if port is None:
+            raise OSError(errno.ENODEV, "closed")
+        port.reset_input_buffer()
+        port.write(frame(command.to_bytes()))
+        may_repeat = command.kind != XFR_BLOCK or self._asks_again
+        parser = FrameParser(from_reader=True)
+        heard = alive = self._monotonic()
+        while (now := self._monotonic()) < min(alive + self._silence_s, deadline):
+            data = port.read(port.in_waiting or 1)
+            if data:
+                heard = self._monotonic()
+                found = parser.feed(data)
+            else:
+                found = parser.give_up() if now - heard > QUIET_S else []
+            for kind, message in found:
+                if kind == MESSAGE:
+                    answer = _answer_to(command, message)
+                    if answer is not None:
+                        return answer, False
+                    alive = self._monotonic()
+                elif kind == MORE_TIME:
+                    alive = self._monotonic()
+                elif kind == REFUSED or (kind == BAD_MESSAGE and may_repeat):
+                    return None, True
+        return None, may_repeat
+
+
+def _answer_to(command: Command, message: bytes) -> Answer | None:
+    """None for an echo and for a late answer to another command."""
+    if not is_answer(message):
+        return None
+    try:
+        answer = Answer.from_bytes(message)
+    except MessageError:
+        return None
+    fits = (answer.seq, answer.slot, answer.kind) == (command.seq, command.slot, ANSWER_TO[command.kind])
+    return answer if fits else None

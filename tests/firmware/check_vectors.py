@@ -1,0 +1,180 @@
+"""Runs `tests/vectors/iso7816` and `ccid` through `protocols`; plain enough for MicroPython.
+
+Arguments: the vector folder, then the names of the checks. Prints how many vectors held; an assertion names the
+first that did not.
+"""
+
+import json
+import sys
+
+from protocols.ccid.messages import Answer, Command, MessageError
+from protocols.ccid.serial_frame import (
+    EMPTIED,
+    FILLED,
+    MESSAGE,
+    NAK_FRAME,
+    REFUSED,
+    SLOT_EMPTY,
+    SLOT_FILLED,
+    FrameParser,
+    frame,
+)
+from protocols.iso7816 import status
+from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
+from protocols.iso7816.atr import Atr, AtrError, atr_size
+from protocols.iso7816.t0 import T0Error, T0Exchange
+from protocols.iso7816.tlv import Tlv, TlvError, parse_tlvs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def unhex(text: str) -> bytes:
+    return bytes.fromhex(text.replace(" ", ""))
+
+
+def refused(what: str, error: "Any", call: "Any", *arguments: object) -> "Any":
+    """The error that the call raises."""
+    try:
+        call(*arguments)
+    except error as raised:
+        return raised
+    raise AssertionError("accepted: " + what)
+
+
+def check_atr(vectors: "dict[str, Any]") -> int:
+    for vector in vectors["good"]:
+        data, name = unhex(vector["bytes"]), vector["name"]
+        atr = Atr.from_bytes(data)
+        assert atr.to_bytes() == data, name
+        assert list(atr.protocols) == vector["protocols"], name
+        assert atr.historical_bytes == unhex(vector["historical"]), name
+        for field in ("ta1", "tb1", "tc1", "tc2", "waiting_integer"):
+            assert getattr(atr, field) == vector[field], name + " " + field
+        for count in range(len(data)):
+            assert count < atr_size(data[:count]) <= len(data), name
+    for vector in vectors["bad"]:
+        error = refused(vector["name"], AtrError, Atr.from_bytes, unhex(vector["bytes"]))
+        assert error.part == vector["part"], vector["name"]
+    return len(vectors["good"]) + len(vectors["bad"])
+
+
+def check_apdu(vectors: "dict[str, Any]") -> int:
+    for vector in vectors["commands"]:
+        cla, ins, p1, p2, data, le = vector["fields"]
+        command = CommandApdu(cla, ins, p1, p2, unhex(data), le)
+        assert command.to_bytes() == unhex(vector["bytes"]), vector["name"]
+        assert command.to_tpdu() == unhex(vector["tpdu"]), vector["name"]
+        assert CommandApdu.from_bytes(unhex(vector["bytes"])) == command, vector["name"]
+    for text in vectors["bad_commands"]:
+        refused(text, ApduError, CommandApdu.from_bytes, unhex(text))
+    for vector in vectors["responses"]:
+        response = ResponseApdu.from_bytes(unhex(vector["bytes"]))
+        assert response == ResponseApdu(unhex(vector["data"]), vector["sw"]), vector["bytes"]
+        assert response.to_bytes() == unhex(vector["bytes"]), vector["bytes"]
+    for text in vectors["bad_responses"]:
+        refused(text, ApduError, ResponseApdu.from_bytes, unhex(text))
+    return len(vectors["commands"]) + len(vectors["bad_commands"]) + len(vectors["responses"])
+
+
+def check_tlv(vectors: "dict[str, Any]") -> int:
+    for vector in vectors["good"]:
+        elements = tuple(Tlv(tag, unhex(value)) for tag, value in vector["elements"])
+        assert parse_tlvs(unhex(vector["bytes"])) == elements, vector["bytes"]
+        assert b"".join([element.to_bytes() for element in elements]) == unhex(vector["bytes"]), vector["bytes"]
+    for text in vectors["bad"]:
+        refused(text, TlvError, parse_tlvs, unhex(text))
+    return len(vectors["good"]) + len(vectors["bad"])
+
+
+def check_status(vectors: "dict[str, Any]") -> int:
+    for vector in vectors["words"]:
+        sw = int(vector["sw"], 16)
+        assert vector["says"] in status.meaning(sw), vector["sw"]
+        assert status.tries_left(sw) == vector["tries"], vector["sw"]
+        assert status.more_data(sw) == vector["more"], vector["sw"]
+        assert status.exact_le(sw) == vector["le"], vector["sw"]
+    for text in vectors["listed"]:
+        assert status.meaning(int(text, 16)) != status.meaning(0x6300), text
+    return len(vectors["words"]) + len(vectors["listed"])
+
+
+def exchange_in_steps(vector: "dict[str, Any]") -> None:
+    exchange = T0Exchange(unhex(vector["command"]))
+    assert exchange.outgoing == unhex(vector["header"]), vector["name"]
+    for card, out in vector["steps"]:
+        sent = b""
+        for byte in unhex(card):
+            assert not exchange.done, vector["name"]
+            exchange.take(bytes([byte]))
+            sent += exchange.outgoing
+        assert sent == unhex(out), vector["name"]
+    assert exchange.done, vector["name"]
+    assert bytes(exchange.response) == unhex(vector["response"]), vector["name"]
+
+
+def check_t0(vectors: "dict[str, Any]") -> int:
+    for vector in vectors["exchanges"]:
+        exchange_in_steps(vector)
+    long = T0Exchange(unhex(vectors["long"]["command"]))
+    long.take(b"\xb0")
+    assert long.wanted == vectors["long"]["count"]
+    long.take(bytes(long.wanted))
+    assert long.wanted == 1
+    for vector in vectors["wrong_characters"]:
+        exchange = T0Exchange(unhex(vector["command"]))
+        card = unhex(vector["card"])
+        for byte in card[:-1]:
+            exchange.take(bytes([byte]))
+        refused(vector["name"], T0Error, exchange.take, card[-1:])
+    for text in vectors["unsendable"]:
+        refused(text, T0Error, T0Exchange, unhex(text))
+    return len(vectors["exchanges"]) + len(vectors["wrong_characters"]) + len(vectors["unsendable"])
+
+
+def check_frames(vectors: "dict[str, Any]") -> int:
+    for vector in vectors["commands"]:
+        kind, slot, seq, data = vector["fields"]
+        command = Command(kind, slot, seq, unhex(data), unhex(vector["special"]))
+        assert frame(command.to_bytes()) == unhex(vector["frame"]), vector["name"]
+        assert FrameParser(False).feed(unhex(vector["frame"])) == [(MESSAGE, command.to_bytes())], vector["name"]
+        assert Command.from_bytes(command.to_bytes()) == command, vector["name"]
+        refused(vector["name"], MessageError, Answer.from_bytes, command.to_bytes())
+    kind, slot, seq, data = vectors["echo"]["command"]
+    assert frame(Command(kind, slot, seq, unhex(data)).echo()) == unhex(vectors["echo"]["frame"])
+    for vector in vectors["answers"]:
+        kind, slot, seq, state, error, data, last = vector["fields"]
+        answer = Answer(kind, slot, seq, state, error, unhex(data), last)
+        assert frame(answer.to_bytes()) == unhex(vector["frame"]), vector["name"]
+        assert Answer.from_bytes(answer.to_bytes()) == answer, vector["name"]
+        assert (answer.icc, answer.failed) == (vector["icc"], vector["failed"]), vector["name"]
+        refused(vector["name"], MessageError, Command.from_bytes, answer.to_bytes())
+    assert unhex(vectors["error_frame"]) == NAK_FRAME
+    assert unhex(vectors["slot_emptied"]) == SLOT_EMPTY
+    assert unhex(vectors["slot_filled"]) == SLOT_FILLED
+    assert FrameParser(True).feed(NAK_FRAME) == [(REFUSED, b"")]
+    assert FrameParser(True).feed(SLOT_EMPTY + SLOT_FILLED) == [(EMPTIED, b""), (FILLED, b"")]
+    for text in vectors["bad_messages"]:
+        refused(text, MessageError, Command.from_bytes, unhex(text))
+    return len(vectors["commands"]) + len(vectors["answers"]) + len(vectors["bad_messages"])
+
+
+CHECKS = {
+    "iso7816/atr": check_atr,
+    "iso7816/apdu": check_apdu,
+    "iso7816/tlv": check_tlv,
+    "iso7816/status": check_status,
+    "iso7816/t0": check_t0,
+    "ccid/frames": check_frames,
+}
+
+
+def main(folder: str, names: "list[str]") -> None:
+    for name in names:
+        with open(folder + "/" + name + ".json") as file:  # noqa: PTH123
+            print(name, CHECKS[name](json.load(file)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

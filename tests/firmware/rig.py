@@ -1,0 +1,145 @@
+"""What tests of the firmware and of the drivers share: interpreters, and cards that misbehave by the character."""
+
+import os
+import platform
+import select
+import socket
+import threading
+from collections.abc import Mapping
+
+import pytest
+
+from hardware.virtual.reader import CPYTHON, MICROPYTHON, find_micropython
+from protocols.iso7816.line import CHARACTER, CLK, CONTACTS, PRESENT, RST, VCC, LineParser, characters, message
+
+INTERPRETERS = (MICROPYTHON, CPYTHON)
+RUNNING = VCC | CLK | RST
+ATR = bytes.fromhex("3B6D0000008154310086609901010203 04")
+READ = bytes.fromhex("00B2030406")
+ANSWER = bytes.fromhex("B20304322E30309000")
+
+
+def demand(interpreter: str) -> str:
+    """Skips where there is no MicroPython; in CI on x86-64, where a wheel exists, that is a failure."""
+    if interpreter == MICROPYTHON and find_micropython() is None:
+        if os.environ.get("CI") == "true" and platform.machine() == "x86_64":
+            pytest.fail("no micropython, though its wheel exists for x86-64")
+        pytest.skip("no micropython for this machine")
+    return interpreter
+
+
+class ScriptedCard:
+    """Sends `atrs` one per reset (the last again and again) and `replies[n]` after the n-th character.
+
+    `always` is sent without end once `replies` has nothing more to wait for; `pulled_after` characters it leaves.
+    """
+
+    def __init__(
+        self,
+        replies: Mapping[int, bytes],
+        *,
+        atrs: tuple[bytes, ...] = (ATR,),
+        always: bytes = b"",
+        pulled_after: int | None = None,
+    ) -> None:
+        self.replies, self.atrs, self.always, self.pulled_after = replies, atrs, always, pulled_after
+        self.taken = bytearray()
+        self.resets = 0
+
+    def reset(self) -> bytes:
+        self.taken.clear()
+        self.resets += 1
+        return self.atrs[min(self.resets, len(self.atrs)) - 1]
+
+    def take(self, value: int) -> bytes:
+        self.taken.append(value)
+        return self.replies.get(len(self.taken), b"")
+
+    def babble(self) -> bytes:
+        return self.always if self.resets and len(self.taken) >= max(self.replies, default=0) else b""
+
+
+def well() -> ScriptedCard:
+    """Answers READ RECORD once as it should."""
+    return ScriptedCard({5: ANSWER})
+
+
+class ScriptedSlot:
+    """A contact line whose card does as its script says; `put` changes the card, `contacts` is what was driven."""
+
+    def __init__(self, card: ScriptedCard) -> None:
+        self.card: ScriptedCard | None = card
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        host, port = self._listener.getsockname()
+        self.address = f"{host}:{port}"
+        self._client: socket.socket | None = None
+        self._connected = threading.Event()
+        self._stopping = threading.Event()
+        self._busy = threading.Lock()
+        self._running = False
+        self.contacts: list[int] = []
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._listener.close()
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        return self._connected.wait(timeout_s)
+
+    def put(self, card: ScriptedCard) -> None:
+        with self._busy:
+            if self.card is not None:
+                self._send(message(PRESENT, 0))
+            self.card = card
+            self._send(message(PRESENT, 1))
+
+    def _send(self, data: bytes) -> None:
+        assert self._client is not None
+        self._client.sendall(data)
+
+    def _serve(self) -> None:
+        parser = LineParser()
+        try:
+            while not self._stopping.is_set():
+                heard = self._client or self._listener
+                ready = select.select([heard], [], [], 0.005)[0]
+                with self._busy:
+                    if self._client is None:
+                        if ready:
+                            self._client = self._listener.accept()[0]
+                            self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                            self._send(message(PRESENT, 1))
+                            self._connected.set()
+                        continue
+                    if ready:
+                        data = self._client.recv(4096)
+                        if not data:
+                            return
+                        for kind, value in parser.feed(data):
+                            self._take(kind, value)
+                    if self.card is not None and self._running:
+                        self._send(characters(self.card.babble()))
+        except OSError:
+            return  # the firmware is gone
+        finally:
+            if self._client is not None:
+                self._client.close()
+
+    def _take(self, kind: int, value: int) -> None:
+        if kind == CONTACTS:
+            rises = value == RUNNING and not self._running
+            self._running = value == RUNNING
+            self.contacts.append(value)
+            self._send(message(CONTACTS, value))
+            if rises and self.card is not None:
+                self._send(characters(self.card.reset()))
+        elif kind == CHARACTER and self.card is not None:
+            self._send(characters(self.card.take(value)))
+            if len(self.card.taken) == self.card.pulled_after:
+                self.card = None
+                self._send(message(PRESENT, 0))

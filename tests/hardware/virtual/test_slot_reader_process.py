@@ -1,0 +1,105 @@
+"""`ssc virtual reader run`: slot and firmware together."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
+from hardware.virtual.reader import CPYTHON, MICROPYTHON, find_micropython, firmware_command
+
+WITHIN_S = 30.0
+RUN = [sys.executable, "-c", "from hardware.virtual.reader_commands import app; app()", "run"]
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen([*RUN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def ready_line(process: subprocess.Popen[str]) -> dict[str, object]:
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], WITHIN_S)[0], "not ready in time"
+    ready: dict[str, object] = json.loads(process.stdout.readline())
+    return ready
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_gone(pid: int) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_it_says_where_it_is_and_goes_cleanly(start: Start, tmp_path: Path) -> None:
+    make_card(load_person(DEFAULT_PERSON), tmp_path / "employee.card")
+    link = tmp_path / "reader"
+    process = start("--slot", str(tmp_path), "--link", str(link))
+    ready = ready_line(process)
+    assert ready["ready"] is True
+    assert ready["slot"] == str(tmp_path)
+    assert ready["interpreter"] == (MICROPYTHON if find_micropython() else CPYTHON)
+    assert str(link.readlink()) == ready["path"]
+    (firmware,) = children_of(process.pid)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WITHIN_S) == 0
+    assert not Path(f"/proc/{firmware}").exists()
+    assert not link.is_symlink()
+
+
+def test_it_ends_with_its_firmware_and_says_so(start: Start, tmp_path: Path) -> None:
+    process = start("--slot", str(tmp_path))
+    ready_line(process)
+    os.kill(children_of(process.pid)[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=WITHIN_S)
+    assert process.returncode == 1
+    assert "R-005" in errors
+
+
+def test_the_firmware_ends_with_it_even_when_it_is_killed(start: Start, tmp_path: Path) -> None:
+    process = start("--slot", str(tmp_path))
+    ready_line(process)
+    (firmware,) = children_of(process.pid)
+    process.kill()
+    process.wait(WITHIN_S)
+    wait_gone(firmware)
+
+
+def test_no_folder_and_a_file_in_place_of_the_link_are_refused(start: Start, tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    for arguments in (("--slot", str(tmp_path / "nowhere")), ("--slot", str(tmp_path), "--link", str(taken))):
+        process = start(*arguments)
+        output, errors = process.communicate(timeout=WITHIN_S)
+        assert process.returncode == 1
+        assert output == ""
+        assert "R-004" in errors
+    assert taken.read_text() == "a file"
+
+
+def test_cpython_runs_the_same_files_where_micropython_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hardware.virtual.reader.find_micropython", lambda: None)
+    interpreter, command = firmware_command(None)
+    assert (interpreter, command[0]) == (CPYTHON, sys.executable)

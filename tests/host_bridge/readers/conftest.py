@@ -1,0 +1,46 @@
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
+from hardware.virtual.reader import ReaderProcess
+from hardware.virtual.slot import VirtualSlot
+from tests.firmware.rig import INTERPRETERS, demand
+
+StartReader = Callable[[], ReaderProcess]
+
+
+@pytest.fixture(params=INTERPRETERS)
+def interpreter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return demand(name)
+
+
+@pytest.fixture
+def slot_folder(tmp_path: Path) -> Path:
+    """The folder that is the slot, with a card in it."""
+    folder = tmp_path / "slot"
+    folder.mkdir()
+    make_card(load_person(DEFAULT_PERSON), folder / "employee.card")
+    return folder
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> Path:
+    """Where every reader of a test can be opened."""
+    return tmp_path / "reader"
+
+
+@pytest.fixture
+def start_reader(interpreter: str, slot_folder: Path, link: Path) -> Iterator[StartReader]:
+    with contextlib.ExitStack() as stack:
+
+        def start() -> ReaderProcess:
+            process = ReaderProcess(VirtualSlot(slot_folder), link=link, interpreter=interpreter)
+            process.start()
+            stack.callback(process.stop)
+            return process
+
+        yield start
