@@ -1,0 +1,510 @@
+"""The counter: runs visits over reader, centre, journal and printer, one at a time, and says how it stands."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event as Flag
+from threading import RLock, Thread
+
+import msgspec
+
+from host_bridge.card.errors import CardError, PinFormat, PinWrong, text_key
+from host_bridge.card.session import CardSession, Insurance
+from host_bridge.counter.bill import ItemLine, bill_lines, faults_of, hash_of, refund_event, settlement_of
+from host_bridge.counter.books import Books
+from host_bridge.counter.centre import Centre
+from host_bridge.counter.decide import (
+    NOT_ACTIVATED,
+    Known,
+    card_refusal,
+    chip_differences,
+    city_division,
+    home_city,
+    pin_refusal,
+)
+from host_bridge.counter.desk import ReceiptDesk, bearer_left
+from host_bridge.counter.picture import Picture
+from host_bridge.counter.present import bearer_of, filled, item_view
+from host_bridge.counter.price import priced
+from host_bridge.counter.reasons import reason_text
+from host_bridge.counter.slot import Slot
+from host_bridge.counter.view import Action, CounterView, ItemView, PastView, Stage
+from host_bridge.counter.visit import POSSIBLE, Refused, Visit
+from host_bridge.journal.chain import Stored
+from host_bridge.journal.errors import JournalStopped
+from host_bridge.journal.journal import Journal
+from host_bridge.printer.printer import PaperOut, Printer, PrinterError
+from host_bridge.printer.receipt import Bearer
+from host_bridge.readers.reader import CardMute, Reader, ReaderError
+from protocols.events.clock import Clock
+from protocols.events.events import Refund, Refusal, Settlement
+from protocols.events.frames import Person, PersonAnswer, PersonQuery
+from protocols.events.steps import OnStep, pass_by
+from protocols.iso7816.status import SW_AUTHENTICATION_BLOCKED
+from protocols.settlement.bill import FeeLine
+from protocols.settlement.catalogue import Catalogue
+from protocols.settlement.profile import City
+from protocols.settlement.split import BillError
+from protocols.sscard.pin import wipe
+from protocols.texts.catalogue import text_of, texts
+
+OUTPATIENT, PHARMACY = "11", "41"
+"""`med_type` assumed until a bill says another (settlement.md B.6)."""
+POLL_S = 0.1
+ASK_S = 2.0
+"""How long a visit waits for the centre before it goes on without."""
+LOOK_S = 10.0
+"""How often the printer is asked how it stands."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class NotNow(Exception):
+    """An action that is not possible; nothing has changed. `key` is the catalogue text that says why."""
+
+    def __init__(self, action: str, stage: Stage, key: str = "web_not_now") -> None:
+        self.action, self.stage, self.key = action, stage, key
+        super().__init__(f"{action} at {stage}: {key}")
+
+
+class Counter:
+    """Every action takes effect before it returns, and the view with it; calls may come from any thread.
+
+    Nothing a settlement says leaves before the journal has it. `salt` gives 16 fresh random bytes as hex.
+    """
+
+    def __init__(
+        self,
+        *,
+        reader: Reader,
+        city: City,
+        catalogue: Catalogue,
+        journal: Journal,
+        link: Centre,
+        printer: Printer,
+        clock: Clock,
+        clerk: str,
+        salt: Callable[[], str],
+        on_step: OnStep = pass_by,
+    ) -> None:
+        self._slot = Slot(reader)
+        self._city = city
+        self._catalogue = catalogue
+        self._journal = journal
+        self._link = link
+        self._desk = ReceiptDesk(printer, journal.record.fixmedins_name)
+        self._books = Books(journal, clock)
+        self._clerk = clerk
+        self._salt = salt
+        self._on_step = on_step
+        self._picture = Picture(journal.record, clerk, slot=self._slot, desk=self._desk, books=self._books)
+        self._lock = RLock()
+        self._visit = Visit()
+        self._callbacks: list[Callable[[CounterView], None]] = []
+        self._changed = Flag()
+        self._stopping = Flag()
+        self._threads: list[Thread] = []
+        if journal.stopped is not None:
+            self._stop_settling(journal.stopped)
+        self._view = self._draw()
+
+    def start(self) -> None:
+        """Watch reader and printer from threads of its own."""
+        self._threads = [Thread(target=each, daemon=True) for each in (self._watch_slot, self._watch_printer)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End the threads and power the card off; what is journalled stays."""
+        self._stopping.set()
+        self._changed.set()
+        for thread in self._threads:
+            thread.join()
+        with self._lock:
+            self._slot.close()
+
+    def changed(self) -> None:
+        """Something outside has changed; returns at once. For `Link(on_change=…)`."""
+        self._changed.set()
+
+    def poll(self) -> None:
+        """One look at the slot, as the thread does every 100 ms."""
+        with self._working():
+            if self._visit.stage == "stopped" and self._journal.stopped is None:
+                self._visit = Visit()
+            arrived = self._slot.look()
+            if self._visit.with_card and not self._slot.there:
+                self._end()
+            elif self._slot.there and not self._slot.spent and _takes_card(self._visit, arrived=arrived):
+                self._begin()
+
+    def view(self) -> CounterView:
+        """The picture as it is now; never waits."""
+        return self._view
+
+    def subscribe(self, callback: Callable[[CounterView], None]) -> None:
+        """Call back with every new picture; it must not block."""
+        self._callbacks.append(callback)
+
+    def enter_pin(self, digits: bytearray) -> None:
+        """Let the chip check the PIN; the digits are wiped in any case."""
+        try:
+            with self._working():
+                self._require("pin")
+                self._verify(digits)
+        finally:
+            wipe(digits)
+
+    def enter_bill(self, med_type: str, lines: Sequence[FeeLine | ItemLine]) -> None:
+        """Enter or replace the bill and pre-settle it; in idle for a visit without a card. `BillError`."""
+        with self._working():
+            self._require("bill")
+            before = self._visit
+            started = before.without_card(med_type) if before.stage == "idle" else before
+            self._visit = started.billed(med_type, bill_lines(lines, self._catalogue))
+            try:
+                self._go_on()
+            except BillError:
+                self._visit = before
+                raise
+
+    def settle(self) -> None:
+        """Make the bill durable, then show it, then print it. The same bill again changes nothing."""
+        with self._working():
+            if self._visit.stage == "done" and self._visit.original is None:
+                return
+            self._require("settle")
+            if self._still_the_card():
+                self._settle()
+
+    def full_cash(self, reason_key: str) -> None:
+        """Go on in full cash for a reason of `view().reasons`; in idle this begins a visit without a card."""
+        with self._working():
+            self._require("full_cash")
+            visit = self._visit
+            if visit.stage == "idle":
+                visit = visit.without_card(self._usual_care())
+            text = reason_text(reason_key, with_card=visit.with_card)
+            if text is None and visit.stage == "refused" and visit.refused is not None:
+                text = texts()[visit.refused.key] if visit.refused.key == reason_key else None
+            if text is None:
+                raise NotNow("full_cash", self._visit.stage, "visit_reason_not_possible")
+            self._visit = visit.paid_in_cash(text.key)
+            self._go_on()
+
+    def refund(self, event_id: str) -> None:
+        """Take back a whole settlement of this terminal (settlement.md B.7-5), once."""
+        with self._working():
+            self._require("refund")
+            stored = self._journal.find(event_id)
+            data = None if stored is None else stored.event.data
+            if stored is None or not isinstance(data, Settlement):
+                refunded = isinstance(data, Refund)
+                raise NotNow("refund", "idle", "visit_refund_of_refund" if refunded else "visit_refund_unknown")
+            if self._journal.refund_of(event_id) is not None:
+                raise NotNow("refund", "idle", "visit_refund_twice")
+            old = stored.person
+            person = None if old is None else Person(old.certno, old.card_no, self._salt())
+            refund = refund_event(
+                event_id,
+                data,
+                self._books.current(old, data),
+                mdtrt_id=self._journal.next_mdtrt_id(),
+                opter=self._clerk,
+                person=person,
+            )
+            self._show(Visit().refunded(self._journal.append(refund, person), data), bearer_left(stored))
+
+    def reprint(self, event_id: str) -> None:
+        """Print a receipt, marked as a copy unless it was never printed; `NotNow` where the printer cannot."""
+        with self._working():
+            self._require("reprint")
+            stored = self._journal.find(event_id)
+            if stored is None or not isinstance(stored.event.data, Settlement | Refund):
+                raise NotNow("reprint", self._visit.stage, "visit_reprint_unknown")
+            self._print(stored)
+
+    def print_guide(self) -> None:
+        """Print what the holder does next; `NotNow` where the printer cannot."""
+        with self._working():
+            self._require("print_guide")
+            refused = self._visit.refused
+            if refused is not None:
+                number, words, _ = filled(refused.key, self._picture.help(self._visit, self._city), refused.facts)
+                self._on_paper("print_guide", lambda: self._desk.print_guide(number, words, self._books.time()))
+
+    def cancel(self) -> None:
+        """Give the visit up; nothing is recorded but a refusal that was shown."""
+        with self._working():
+            self._require("cancel")
+            self._end()
+
+    def finish(self) -> None:
+        """Put the visit away; a card still in has to come out before the next."""
+        with self._working():
+            self._require("finish")
+            self._end()
+
+    def search(self, text: str) -> tuple[ItemView, ...]:
+        """Catalogue items, best first."""
+        return tuple(item_view(item) for item in self._catalogue.search(text))
+
+    def past(self) -> tuple[PastView, ...]:
+        """Settlements and refunds of today, newest first."""
+        with self._lock:
+            return self._books.past()
+
+    def _begin(self) -> None:
+        """Read the card, ask the centre, see whether a PIN is wanted."""
+        today = self._books.today()
+        self._city = home_city(city_division(self._city), today, simulated=self._city.simulated) or self._city
+        self._set(Visit().card_in(self._usual_care()))
+        with self._card_errors():
+            self._slot.open()
+            issuer = self._slot.session.read_issuer()
+            self._visit = self._visit.issuer_read(issuer)
+            holder = self._slot.session.read_holder()
+            self._set(self._visit.holder_read(holder))
+            known = self._ask(holder.certno, issuer.card_no)
+            self._visit = self._visit.answered(known)
+            key = card_refusal(issuer, known, today)
+            if key is not None:
+                self._refuse(key)
+                return
+            if known.source == "centre" and known.answer is not None and known.answer.card_state == NOT_ACTIVATED:
+                self._visit = self._visit.noticed("visit_first_use")
+            self._go_on()
+
+    def _ask(self, certno: str, card_no: str) -> Known:
+        answer = self._link.ask(PersonQuery(certno, card_no, self._visit.med_type), ASK_S)
+        if isinstance(answer, PersonAnswer):
+            return self._books.learn(certno, answer)
+        if answer is None:
+            return self._books.recall(certno)
+        try:
+            return Known("centre", unknown=text_of(answer.number).key)
+        except KeyError:
+            return Known("centre", unknown="visit_card_unknown")
+
+    def _verify(self, digits: bytearray) -> None:
+        with self._card_errors():
+            try:
+                self._slot.session.verify_pin(digits)
+            except PinWrong as error:
+                self._visit = self._visit.pin_refused(error.tries)
+                return
+            except PinFormat:
+                raise NotNow("pin", self._visit.stage, "pin_format") from None
+            self._visit = self._visit.pin_right(self._chip_insurance(self._slot.session))
+            refusal, notices = chip_differences(self._visit.chip, self._visit.known)
+            self._visit = self._visit.noticed(*notices)
+            if refusal is None:
+                self._go_on()
+            else:
+                self._refuse(refusal)
+
+    def _chip_insurance(self, session: CardSession) -> Insurance | None:
+        """DF04 EF05; from a card that does not give it the centre's word counts."""
+        try:
+            return session.read_insurance(self._books.today())
+        except CardError as error:
+            _LOG.warning("insurance file: %s", type(error).__name__)
+            return None
+
+    def _go_on(self) -> None:
+        """The next thing that is missing: the PIN, the bill, or nothing, and then the bill is pre-settled."""
+        visit = self._visit
+        if visit.cash is None and visit.holder is not None and self._city.pin_asked(visit.med_type):
+            self._ask_pin()
+        if self._visit.stage in {"pin", "refused"}:
+            return
+        standing = self._books.standing("" if visit.holder is None else visit.holder.certno)
+        try:
+            self._visit = priced(self._visit, self._city, standing, self._books.today())
+        except BillError:
+            self._visit = self._visit.billed(visit.med_type, ())
+            raise
+
+    def _ask_pin(self) -> None:
+        """Unless the chip has it: the PIN is wanted, or cannot be used (-52, -35)."""
+        if self._visit.pin_done:
+            self._visit = self._visit.ready(None)
+            return
+        with self._card_errors():
+            tries = self._slot.session.pin_tries()
+            if tries is None:
+                self._visit = self._visit.without_pin()
+            elif tries == 0:
+                self._refuse("pin_locked", sw=SW_AUTHENTICATION_BLOCKED, tries=0)
+            elif (key := pin_refusal(self._visit.known, self._city)) is not None:
+                self._refuse(key)
+            else:
+                self._visit = self._visit.pin_wanted(tries)
+
+    def _still_the_card(self) -> bool:
+        """Whether the card that was read is in the slot; otherwise the visit is over or refused."""
+        visit = self._visit
+        if visit.issuer is None:
+            return True
+        same = self._slot.same_card(visit.issuer)
+        if same is None:
+            self._end()
+            raise NotNow("settle", self._visit.stage, "card_removed")
+        if not same:
+            self._refuse("visit_another_card")
+        return same
+
+    def _settle(self) -> None:
+        visit, quote = self._visit, self._visit.quote
+        if quote is None or faults_of(quote, visit.lines, self._city):
+            self._refuse("visit_bill_inconsistent")
+            return
+        self._set(visit.settling())
+        person = self._person(visit)
+        settlement = settlement_of(
+            quote,
+            visit.lines,
+            self._city,
+            self._catalogue,
+            mdtrt_id=self._journal.next_mdtrt_id(),
+            fixmedins_code=self._journal.record.fixmedins_code,
+            opter=self._clerk,
+            med_type=visit.med_type,
+            person=person,
+            pin_verified=visit.pin_verified,
+        )
+        self._show(visit.settled(self._journal.append(settlement, person)), bearer_of(visit))
+
+    def _show(self, visit: Visit, bearer: Bearer) -> None:
+        """A durable result: on the screen first, then on paper."""
+        if visit.result is None:
+            return
+        self._desk.settled(visit.result.id, bearer)
+        self._set(visit)
+        self._on_step("terminal.result_shown")
+        self._link.wake()
+        try:
+            self._print(visit.result)
+        except NotNow as error:
+            _LOG.warning("receipt not printed: %s", error.key)
+            return
+        self._on_step("terminal.receipt_printed")
+
+    def _print(self, stored: Stored) -> None:
+        data = stored.event.data
+        original = self._journal.find(data.original) if isinstance(data, Refund) else None
+        self._on_paper("reprint", lambda: self._desk.print_receipt(stored, original))
+
+    def _on_paper(self, action: Action, print_it: Callable[[], None]) -> None:
+        try:
+            print_it()
+        except PaperOut:
+            raise NotNow(action, self._visit.stage, "printer_paper_out") from None
+        except PrinterError:
+            raise NotNow(action, self._visit.stage, "printer_away") from None
+
+    def _refuse(
+        self, key: str, *, facts: dict[str, str] | None = None, sw: int | None = None, tries: int | None = None
+    ) -> None:
+        word = None if sw is None else f"{sw:04X}"
+        self._visit = self._visit.refuse(Refused(key, self._visit.step, facts or {}, word, tries))
+
+    def _end(self) -> None:
+        """The visit is over. A refusal it ended with is journalled; nothing of the person stays."""
+        visit, self._visit = self._visit, Visit()
+        self._slot.use_up()
+        if visit.refused is None or visit.result is not None:
+            return
+        person = self._person(visit)
+        refusal = Refusal(
+            number=texts()[visit.refused.key].number,
+            step=visit.refused.step,
+            sw=visit.refused.sw,
+            med_type=visit.med_type or None,
+            person_hash=hash_of(person),
+        )
+        self._journal.append(refusal, person)
+        self._link.wake()
+
+    def _person(self, visit: Visit) -> Person | None:
+        if visit.holder is None or visit.issuer is None:
+            return None
+        return Person(visit.holder.certno, visit.issuer.card_no, self._salt())
+
+    def _stop_settling(self, error: JournalStopped) -> None:
+        self._slot.use_up()
+        self._visit = self._visit.stopped(Refused(error.key, "insert", error.facts))
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """One thing at a time; a journal that stops ends the visit and says so, whatever was going on."""
+        with self._lock:
+            try:
+                yield
+            except JournalStopped as error:
+                self._stop_settling(error)
+            finally:
+                self._publish()
+
+    @contextmanager
+    def _card_errors(self) -> Iterator[None]:
+        """A card or reader that goes away ends the visit; any other trouble with the card refuses it."""
+        try:
+            yield
+        except (CardError, CardMute) as error:
+            key, facts = text_key(error)
+            self._refuse(key, facts=facts, sw=getattr(error, "sw", None), tries=getattr(error, "tries", None))
+        except ReaderError:
+            self._slot.look()
+            self._end()
+            self._slot.spent = False
+
+    def _require(self, action: Action) -> None:
+        if self._visit.stage not in POSSIBLE[action]:
+            raise NotNow(action, self._visit.stage)
+
+    def _usual_care(self) -> str:
+        return PHARMACY if self._journal.record.fixmedins_code.startswith("P") else OUTPATIENT
+
+    def _set(self, visit: Visit) -> None:
+        self._visit = visit
+        self._publish()
+
+    def _publish(self) -> None:
+        """Show the picture where it is another; of the time alone the minute counts."""
+        view = self._draw()
+        same = msgspec.structs.replace(view, time=self._view.time) == self._view
+        if same and view.time[:16] == self._view.time[:16]:
+            return
+        self._view = view
+        for callback in self._callbacks:
+            callback(view)
+
+    def _draw(self) -> CounterView:
+        try:
+            self._picture.sums()
+        except JournalStopped as error:
+            self._stop_settling(error)
+        centre = self._link.centre
+        return self._picture.draw(self._visit, self._city, listening=centre.listening, ms=centre.ms)
+
+    def _watch_slot(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.poll()
+            except Exception as error:
+                # its type only: a traceback could show a person
+                _LOG.error("counter: %s", type(error).__name__)
+            self._changed.wait(POLL_S)
+            self._changed.clear()
+
+    def _watch_printer(self) -> None:
+        while not self._stopping.is_set():
+            if self._desk.look():
+                self.changed()
+            self._stopping.wait(LOOK_S)
+
+
+def _takes_card(visit: Visit, *, arrived: bool) -> bool:
+    """Whether a card in the slot begins a visit now; the result of a visit without one makes way for a new card."""
+    return visit.stage == "idle" or (visit.stage == "done" and not visit.with_card and arrived)
