@@ -1,0 +1,441 @@
+"""The clerk page in a real browser, over a counter that follows a script."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from playwright.sync_api import Page, expect
+
+from host_bridge.web.app import create_app
+from host_bridge.web.bodies import CatalogueLine
+from host_bridge.web.serve import WebServer
+from protocols.settlement.split import BillError
+from tests.host_bridge.web.script import LOCKED, NOTICE, ONLINE, PERSON, RECEIVED, ScriptedCounter
+
+SIZES = ((800, 480), (1280, 800), (1920, 1080))
+CONTRAST = """() => {
+  const parse = (text) => { const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number); return { r, g, b, a }; };
+  const light = ({ r, g, b }) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, at) => sum + v * [0.2126, 0.7152, 0.0722][at], 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.a === 1) return colour;
+    }
+    return { r: 255, g: 255, b: 255 };
+  };
+  const bad = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest("[aria-hidden]")) continue;
+    const [one, two] = [light(parse(getComputedStyle(element).color)), light(behind(element))].sort((x, y) => y - x);
+    const ratio = (one + 0.05) / (two + 0.05);
+    if (ratio < 4.5) bad.push(`${walker.currentNode.data} ${ratio.toFixed(2)}`);
+  }
+  return bad;
+}"""
+WIDER_THAN_THE_SCREEN = """() => [document.documentElement, document.querySelector("main")]
+  .some((each) => each.scrollWidth > each.clientWidth)"""
+KEYS_IN_SIGHT = """() => {
+  const bottom = document.querySelector("#keys").getBoundingClientRect().bottom + 1;
+  return [...document.querySelectorAll("#keys kbd")]
+    .filter((each) => each.getBoundingClientRect().bottom <= bottom).map((each) => each.textContent);
+}"""
+SMALL_TARGETS = """() => [...document.querySelectorAll("button, input, [role=option], tr[data-do]")]
+  .filter((each) => each.checkVisibility())
+  .filter((each) => { const box = each.getBoundingClientRect(); return box.height < 55.5 || box.width < 55.5; })
+  .map((each) => each.outerHTML.slice(0, 80))"""
+
+
+def at_screen(page: Page, name: str) -> None:
+    expect(page.locator("html")).to_have_attribute("data-screen", name)
+
+
+def confirm(page: Page) -> None:
+    """Enter, once the screen has been there long enough to be seen."""
+    expect(page.locator(".button.primary")).to_be_enabled()
+    page.keyboard.press("Enter")
+
+
+def add_item(page: Page, typed: str, name: str) -> None:
+    page.keyboard.type(typed)
+    expect(page.get_by_role("option", name=name).first).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("row", name=name)).to_be_visible()
+
+
+def show_bill(counter: ScriptedCounter) -> None:
+    show_presettled(counter)
+    view = counter.view()
+    counter.show("bill", "bill", person=view.person, bill=view.bill)
+
+
+def show_presettled(counter: ScriptedCounter) -> None:
+    counter.want_bill()
+    counter.enter_bill("11", [CatalogueLine("F3002", "2"), CatalogueLine("F3003", "1"), CatalogueLine("X1002", "2")])
+
+
+def show_done(counter: ScriptedCounter) -> None:
+    show_presettled(counter)
+    counter.settle()
+
+
+def show_refused(counter: ScriptedCounter) -> None:
+    counter.ask_pin()
+    for _ in range(3):
+        counter.enter_pin(bytearray(b"000000"))
+
+
+class Screen(NamedTuple):
+    """`name` on the page, how the counter gets there, the key that opens it, whether it has a main action."""
+
+    name: str
+    show: Callable[[ScriptedCounter], None]
+    key: str | None = None
+    main_action: bool = False
+
+
+SCREENS = (
+    Screen("idle", lambda counter: counter.show("idle", "insert")),
+    Screen("reading", lambda counter: counter.insert_card()),
+    Screen("pin", lambda counter: counter.ask_pin(), main_action=True),
+    Screen("bill", show_bill, main_action=True),
+    Screen("presettled", show_presettled, main_action=True),
+    Screen("done", show_done, main_action=True),
+    Screen("refused", show_refused, main_action=True),
+    Screen("stopped", lambda counter: counter.show("stopped", "insert")),
+    Screen("refunds", lambda counter: counter.show("idle", "insert"), key="F4", main_action=True),
+    Screen("reasons", lambda counter: counter.show("pin", "pin"), key="F6"),
+)
+
+
+def open_screens(page: Page, counter: ScriptedCounter) -> Iterator[Screen]:
+    """Each screen in turn, drawn."""
+    for screen in SCREENS:
+        counter.reset()
+        screen.show(counter)
+        if screen.key is not None:
+            at_screen(page, counter.view().stage)
+            page.keyboard.press(screen.key)
+        at_screen(page, screen.name)
+        yield screen
+
+
+def test_a_visit_with_the_keyboard_alone(page: Page, counter: ScriptedCounter) -> None:
+    expect(page.get_by_role("heading", level=1)).to_contain_text("请插入社会保障卡")
+    counter.insert_card()
+    at_screen(page, "reading")
+    counter.ask_pin()
+    at_screen(page, "pin")
+    expect(page.get_by_text("李＊华")).to_be_visible()
+    expect(page.get_by_text("剩余次数 3")).to_be_visible()
+
+    page.keyboard.type("000000")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("密码不正确")
+    expect(page.get_by_text("剩余次数 2")).to_be_visible()
+    expect(page.locator(".pin-dots [data-given]")).to_have_count(0)
+
+    page.keyboard.type("1357")
+    page.keyboard.press("Backspace")
+    page.keyboard.type("790")
+    expect(page.locator(".pin-dots [data-given]")).to_have_count(6)
+    page.keyboard.press("Enter")
+    at_screen(page, "bill")
+
+    add_item(page, "xcg*2", "血常规")
+    add_item(page, "F3003", "胸部")
+    add_item(page, "aqms", "阿奇霉素片")
+    page.keyboard.press("+")
+    expect(page.locator(".amount-head .hero")).to_have_text("416.67")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Delete")
+    expect(page.locator(".amount-head .hero")).to_have_text("216.67")
+    add_item(page, "F3003", "胸部")
+    page.keyboard.press("Enter")
+
+    at_screen(page, "presettled")
+    expect(page.locator(".amount-head .hero")).to_have_text("241.42")
+    expect(page.locator(".split-rows")).to_contain_text("175.25")
+    expect(page.get_by_text("确认前不产生任何记录")).to_be_visible()
+    confirm(page)
+
+    at_screen(page, "done")
+    expect(page.get_by_text("请取回社保卡").first).to_be_visible()
+    expect(page.get_by_text("等待中心接收")).to_be_visible()
+    counter.change(result=RECEIVED)
+    expect(page.get_by_text("中心已收")).to_be_visible()
+    expect(page.get_by_text("凭条已打印")).to_be_visible()
+    expect(page.locator(".button.primary")).to_be_enabled()
+    page.keyboard.press("r")
+    confirm(page)
+    at_screen(page, "idle")
+
+    assert [name for name, _ in counter.calls] == ["pin", "pin", "bill", "settle", "reprint", "finish"]
+    ((_, lines),) = counter.bills
+    assert lines == (CatalogueLine("F3002", "2"), CatalogueLine("X1002", "2"), CatalogueLine("F3003", "1"))
+
+
+def test_a_visit_with_touch_alone(page: Page, counter: ScriptedCounter) -> None:
+    counter.ask_pin()
+    for digit in "135790":
+        page.get_by_role("group", name="密码小键盘").get_by_role("button", name=digit, exact=True).tap()
+    page.get_by_role("button", name="确认").tap()
+    at_screen(page, "bill")
+    page.get_by_role("combobox").fill("血常规")
+    page.get_by_role("option", name="血常规").tap()
+    page.get_by_role("button", name="增加").tap()
+    page.get_by_role("button", name="急诊").tap()
+    page.get_by_role("button", name="预结算").tap()
+    at_screen(page, "presettled")
+    page.get_by_role("button", name="确认结算").tap()
+    at_screen(page, "done")
+    page.get_by_role("button", name="完成").tap()
+    at_screen(page, "idle")
+    assert counter.bills == [("13", (CatalogueLine("F3002", "2"),))]
+
+
+def test_the_pin_is_never_in_the_document(page: Page, counter: ScriptedCounter) -> None:
+    counter.ask_pin()
+    at_screen(page, "pin")
+    seen = []
+    for digit in "246802":
+        page.keyboard.press(digit)
+        seen.append(page.locator(".pin-dots").inner_html() + page.evaluate("JSON.stringify({...localStorage})"))
+    values = page.evaluate("[...document.querySelectorAll('input')].map((each) => each.value)")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("剩余次数 2")).to_be_visible()
+    assert values == []
+    assert not any("246802" in text for text in (*seen, page.content(), page.url))
+    assert all(digit not in seen[-1].replace("data-given", "") for digit in "246802")
+
+
+def test_a_refusal_is_a_page_with_everything_on_it(page: Page, counter: ScriptedCounter) -> None:
+    show_refused(counter)
+    at_screen(page, "refused")
+    for text in ("−52", "SW 6983", LOCKED.zh.title, LOCKED.zh.what, LOCKED.zh.holder, LOCKED.zh.bill, LOCKED.en.what):
+        expect(page.get_by_text(text).first).to_be_visible()
+    expect(page.get_by_text("剩余次数 0")).to_be_visible()
+    expect(page.locator("[aria-current=step]")).to_have_attribute("data-at", "stopped")
+    page.keyboard.press("p")
+    confirm(page)
+    at_screen(page, "bill")
+    assert [(name, value) for name, value in counter.calls if name != "pin"] == [
+        ("print_guide", None),
+        ("full_cash", "pin_locked"),
+    ]
+
+
+def test_full_cash_asks_why(page: Page, counter: ScriptedCounter) -> None:
+    page.keyboard.press("F2")
+    at_screen(page, "reasons")
+    page.keyboard.press("Escape")
+    at_screen(page, "idle")
+    page.keyboard.press("F2")
+    page.keyboard.press("3")
+    at_screen(page, "bill")
+    assert counter.calls == [("full_cash", "emergency")]
+
+
+def test_two_fast_presses_do_not_confirm_an_amount_nobody_saw(page: Page, counter: ScriptedCounter) -> None:
+    counter.want_bill()
+    at_screen(page, "bill")
+    add_item(page, "xcg", "血常规")
+    page.evaluate("""() => {
+      const press = () => document.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+      const watch = new MutationObserver(() => {
+        if (document.documentElement.dataset.screen !== "presettled") return;
+        watch.disconnect();
+        press();
+      });
+      watch.observe(document.documentElement, { attributes: true, attributeFilter: ["data-screen"] });
+      press();
+    }""")
+    at_screen(page, "presettled")
+    expect(page.locator(".button.primary")).to_be_enabled()
+    assert [name for name, _ in counter.calls] == ["bill"]
+
+
+def test_changing_the_bill_can_be_left_without_giving_the_visit_up(page: Page, counter: ScriptedCounter) -> None:
+    show_presettled(counter)
+    at_screen(page, "presettled")
+    page.keyboard.press("F3")
+    at_screen(page, "bill")
+    page.keyboard.press("Escape")
+    at_screen(page, "presettled")
+    assert [name for name, _ in counter.calls] == ["bill"]
+
+
+def test_after_touch_the_keyboard_goes_on(page: Page, counter: ScriptedCounter) -> None:
+    counter.ask_pin()
+    page.get_by_role("button", name="1", exact=True).tap()
+    page.keyboard.type("35790")
+    page.keyboard.press("Enter")
+    at_screen(page, "bill")
+    page.get_by_role("button", name="急诊").tap()
+    add_item(page, "xcg", "血常规")
+    page.get_by_role("button", name="增加").tap()
+    page.keyboard.press("Enter")
+    at_screen(page, "presettled")
+    assert counter.pins == [bytearray(6)]
+
+
+def test_a_refund_is_confirmed_before_it_is_asked_for(page: Page, counter: ScriptedCounter) -> None:
+    page.keyboard.press("F4")
+    at_screen(page, "refunds")
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("button", name="退费")).to_have_count(0)
+    page.keyboard.press("ArrowUp")
+    confirm(page)
+    expect(page.get_by_text("整单退回")).to_be_visible()
+    assert counter.calls == []
+    confirm(page)
+    at_screen(page, "done")
+    expect(page.get_by_text("应退现金")).to_be_visible()
+    expect(page.locator(".hero")).to_have_text("241.42")
+    assert counter.calls == [("refund", "990101-0007/1/41")]
+
+
+def test_a_scanner_may_be_faster_than_the_list(page: Page, counter: ScriptedCounter) -> None:
+    counter.want_bill()
+    at_screen(page, "bill")
+    page.keyboard.type("F3004*3")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("row", name="心电图检查")).to_contain_text("90.00")
+
+
+def test_a_reload_keeps_the_step_and_the_bill(page: Page, counter: ScriptedCounter) -> None:
+    show_presettled(counter)
+    at_screen(page, "presettled")
+    page.reload()
+    at_screen(page, "presettled")
+    expect(page.locator("[aria-current=step]")).to_contain_text("账单")
+    page.keyboard.press("F3")
+    at_screen(page, "bill")
+    expect(page.get_by_role("row", name="阿奇霉素片")).to_be_visible()
+
+
+def test_a_mistake_in_the_bill_is_told_and_the_bill_stays(page: Page, counter: ScriptedCounter) -> None:
+    counter.want_bill()
+    at_screen(page, "bill")
+    add_item(page, "xcg", "血常规")
+    counter.failing = BillError("bill_too_large")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main").get_by_text("S-008")).to_be_visible()
+    expect(page.get_by_role("row", name="血常规")).to_be_visible()
+
+
+@pytest.mark.parametrize("mode", ["provisional", "full_cash"])
+def test_what_is_not_online_is_said_in_words(page: Page, counter: ScriptedCounter, mode: str) -> None:
+    show_presettled(counter)
+    counter.change(split=msgspec.structs.replace(ONLINE, mode=mode))
+    words = {"provisional": "临时结算", "full_cash": "本单基金不支付"}[mode]
+    expect(page.locator(".split-panel .notice")).to_contain_text(words)
+
+
+def test_simulated_data_is_marked_wherever_it_is_used(page: Page, counter: ScriptedCounter) -> None:
+    expect(page.locator("header").get_by_text("模拟数据")).to_be_visible()
+    show_presettled(counter)
+    expect(page.locator(".split-panel").get_by_text("模拟数据")).to_be_visible()
+
+
+def test_a_notice_about_the_person_does_not_stop_the_visit(page: Page, counter: ScriptedCounter) -> None:
+    counter.want_bill()
+    at_screen(page, "bill")
+    page.keyboard.type("xc")
+    counter.change(person=msgspec.structs.replace(PERSON, notices=(NOTICE,)))
+    expect(page.get_by_text("S-031")).to_be_visible()
+    expect(page.get_by_role("combobox")).to_be_focused()
+    expect(page.get_by_role("combobox")).to_have_value("xc")
+
+
+def test_english_can_come_first(page: Page, counter: ScriptedCounter) -> None:
+    page.keyboard.press("F12")
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        "Insert the social security card, chip first请插入社会保障卡"
+    )
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    page.reload()
+    at_screen(page, "idle")
+    expect(page.locator("#keys")).to_contain_text("Without card")
+    page.get_by_role("button", name="中文").tap()
+    expect(page.locator("#keys")).to_contain_text("无卡办理")
+
+
+def test_a_state_is_announced(page: Page, counter: ScriptedCounter) -> None:
+    counter.insert_card()
+    expect(page.get_by_role("status")).to_have_text("正在读卡")
+    counter.ask_pin()
+    expect(page.get_by_role("status")).to_have_text("请持卡人输入密码")
+
+
+def test_hostile_names_stay_text(page: Page, counter: ScriptedCounter) -> None:
+    counter.want_bill()
+    counter.change(person=msgspec.structs.replace(PERSON, name="<img src=x onerror=alert(1)>"))
+    expect(page.locator(".person-name")).to_contain_text("<img src=x")
+    assert page.locator(".person img").count() == 0
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_screen_fits_and_can_be_read(
+    page: Page, counter: ScriptedCounter, size: tuple[int, int], language: str
+) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    if language == "en":
+        page.keyboard.press("F12")
+    for screen in open_screens(page, counter):
+        assert not page.evaluate(WIDER_THAN_THE_SCREEN), screen.name
+        assert page.evaluate(CONTRAST) == [], screen.name
+        assert page.evaluate(SMALL_TARGETS) == [], screen.name
+        assert page.locator(".button.primary").count() == int(screen.main_action), screen.name
+        if screen.main_action:
+            expect(page.locator(".button.primary")).to_be_in_viewport(ratio=1)
+        for step in range(6):
+            expect(page.locator(".step").nth(step)).to_be_visible()
+
+
+def test_focus_can_be_seen(page: Page, counter: ScriptedCounter) -> None:
+    page.keyboard.press("Tab")
+    style = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert style == "solid"
+    assert page.evaluate("document.activeElement.matches('button')")
+
+
+@pytest.mark.parametrize("size", SIZES[:2], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_action_on_screen_has_its_key_in_the_footer(
+    page: Page, counter: ScriptedCounter, size: tuple[int, int], language: str
+) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    if language == "en":
+        page.keyboard.press("F12")
+    for screen in open_screens(page, counter):
+        named = page.evaluate(KEYS_IN_SIGHT)
+        shortcuts = page.locator(".stay button").evaluate_all("(all) => all.map((each) => each.ariaKeyShortcuts)")
+        assert {each.replace("Escape", "Esc") for each in shortcuts} <= set(named), screen.name
+
+
+def test_a_lost_program_is_a_state_of_its_own_and_comes_back(
+    page: Page, counter: ScriptedCounter, server: WebServer
+) -> None:
+    counter.ask_pin()
+    at_screen(page, "pin")
+    page.keyboard.type("12")
+    port = int(server.url.rsplit(":", 1)[1])
+    server.stop()
+    expect(page.get_by_role("alert")).to_contain_text("连接已断开")
+    page.keyboard.type("3456")
+    page.keyboard.press("Enter")
+    counter.want_bill()
+    again = WebServer(create_app(counter), "127.0.0.1", port)
+    again.start()
+    try:
+        expect(page.get_by_role("alert")).to_be_hidden(timeout=15_000)
+        at_screen(page, "bill")
+        assert counter.calls == []
+    finally:
+        again.stop()
