@@ -1,0 +1,1 @@
+"""Double-entry ledger, accumulators, adjustments, and what pages ask of them."""

@@ -1,0 +1,1 @@
+"""The centre's store: tables, migrations, and the one way to write."""

@@ -1,0 +1,1 @@
+"""Released revisions; never changed afterwards."""

@@ -1,0 +1,1 @@
+"""Enrolment, the broker's files, presence, and what pages ask about terminals."""
