@@ -44,6 +44,9 @@ bench-journal: ## measure the terminal's commit against a raw one
 bench-reader: ## measure an APDU through each driver
 	$(RUN)python -m tests.bench.reader $(ARGS)
 
+pictures: ## take the README's pictures from a running site
+	$(RUN)python -m tests.system.pictures
+
 lock: ## pin the requirements anew
 	.ci/lock
 
@@ -53,4 +56,4 @@ newcomer: ## run the README's two commands in a fresh Debian root (SUITE=bookwor
 clean: ## remove what was set up and what was recorded
 	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help demo test lint format types pytest gen gen-check bench-journal bench-reader lock newcomer clean
+.PHONY: help demo test lint format types pytest gen gen-check bench-journal bench-reader pictures lock newcomer clean

@@ -6,24 +6,26 @@ The envelope uses CloudEvents words. An event names its person only by a salted 
 
 import hashlib
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from protocols.events.topics import is_terminal_id
-from protocols.settlement.bill import AcctScope, Accumulators, FeeLine, Rounding, Split
+from protocols.settlement.bill import AcctScope, Accumulators, FeeLine, Fen, Rounding, Split
 
 SCHEMA = "ssc:event/1"
 EVENT_HASH = b"ssc-event-1"
 PERSON_HASH = b"ssc-person-1"
 
 Mode = Literal["online", "provisional", "full_cash"]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+"""A number that only grows: epoch, sequence, version, milliseconds."""
 
 
 class Stamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The clocks at the moment of writing; order comes from `seq`, never from these."""
 
-    monotonic_ms: int
+    monotonic_ms: Count
     boot_id: str
     trusted: bool
 
@@ -31,7 +33,7 @@ class Stamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Basis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ledger version of the person's accumulators, and how the terminal had it."""
 
-    version: int
+    version: Count
     source: Literal["centre", "cached", "none"]
 
 
@@ -61,10 +63,10 @@ class Settlement(
     reason: str | None = None
     versions: Versions
     split_name: str
-    year: int
+    year: Annotated[int, msgspec.Meta(ge=1900, le=9999)]
     basis: Basis
     before: Accumulators
-    account: int | None
+    account: Fen | None
     acct_scope: AcctScope | None
     rounding: Rounding
     lines: tuple[FeeLine, ...]

@@ -6,7 +6,8 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from protocols.settlement.bill import Accumulators
+from protocols.events.events import Count
+from protocols.settlement.bill import Accumulators, Fen
 
 RECEIPT_SIGNATURE = b"ssc-receipt-1"
 EVENT_SIGNATURE = b"ssc-sign-1"
@@ -32,7 +33,7 @@ class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     version: Literal[1] = 1
     terminal: str
-    epoch: int
+    epoch: Count
     entries: tuple[Entry, ...]
     signature: str
 
@@ -40,7 +41,7 @@ class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Refused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An authentic event that went to quarantine; `reason` is a catalogue number."""
 
-    seq: int
+    seq: Count
     reason: str
 
 
@@ -49,11 +50,11 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     version: Literal[1] = 1
     terminal: str
-    epoch: int
-    seq: int
+    epoch: Count
+    seq: Count
     hash: str
     refused: tuple[Refused, ...] = ()
-    missing: tuple[tuple[int, int], ...] = ()
+    missing: tuple[tuple[Count, Count], ...] = ()
     time: str
 
 
@@ -70,9 +71,9 @@ class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     version: Literal[1] = 1
     state: Literal["birth", "death"]
     incarnation: str
-    epoch: int
-    end: int = 0
-    mark: int = 0
+    epoch: Count
+    end: Count = 0
+    mark: Count = 0
     oldest: str | None = None
     software: str = ""
     profile: str = ""
@@ -87,7 +88,7 @@ class CentreState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     version: Literal[1] = 1
     state: Literal["listening", "gone"]
-    lease: int
+    lease: Count
     incarnation: str
     time: str | None = None
 
@@ -112,11 +113,11 @@ class PersonAnswer(
     psn_type: str
     psn_insu_stas: str
     insuplc_admdvs: str
-    balc: int | None
+    balc: Fen | None
     card_state: str
     default_pin: bool
-    year: int
-    version: int
+    year: Count
+    version: Count
     accumulators: Accumulators
 
 
@@ -150,7 +151,7 @@ class EnrolmentRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     version: Literal[1] = 1
     terminal: str
-    epoch: int
+    epoch: Count
     bucket: int
     role: Literal["counter", "agency"]
     fixmedins_code: str

@@ -1,6 +1,6 @@
 """A bill and its split: the shapes that counter, journal, centre and integrators share."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -9,6 +9,8 @@ ChrgitmLv = Literal["01", "02", "03"]
 AcctScope = Literal["all", "in_scope", "none"]
 """What the personal account may pay: the whole personal part, only 自付一, nothing (settlement.md C.1)."""
 Rounding = Literal["line", "bill"]
+Fen = Annotated[int, msgspec.Meta(ge=-(10**15), le=10**15)]
+"""An amount of money; the bounds keep a hostile number out of every store."""
 
 
 class FeeLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -32,8 +34,8 @@ class FeeLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 class Accumulators(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """In-scope amount and fund payment of one person, insurance kind and year, in fen."""
 
-    inscope: int
-    big: int
+    inscope: Fen
+    big: Fen
 
 
 class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,23 +45,23 @@ class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     `self_out` 自费. `balc` is the account balance after, absent where no account is known.
     """
 
-    medfee_sumamt: int
-    fulamt_ownpay_amt: int
-    overlmt_selfpay: int
-    preselfpay_amt: int
-    inscp_scp_amt: int
-    act_pay_dedc: int
-    big: int
-    supp: int
-    fund_pay_sumamt: int
-    self1: int
-    self1_ratio: int
-    self1_above_cap: int
-    self2: int
-    self_out: int
-    psn_part_amt: int
-    acct_pay: int
-    psn_cash_pay: int
-    balc: int | None = None
-    after_inscope: int
-    after_big: int
+    medfee_sumamt: Fen
+    fulamt_ownpay_amt: Fen
+    overlmt_selfpay: Fen
+    preselfpay_amt: Fen
+    inscp_scp_amt: Fen
+    act_pay_dedc: Fen
+    big: Fen
+    supp: Fen
+    fund_pay_sumamt: Fen
+    self1: Fen
+    self1_ratio: Fen
+    self1_above_cap: Fen
+    self2: Fen
+    self_out: Fen
+    psn_part_amt: Fen
+    acct_pay: Fen
+    psn_cash_pay: Fen
+    balc: Fen | None = None
+    after_inscope: Fen
+    after_big: Fen

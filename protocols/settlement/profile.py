@@ -26,7 +26,7 @@ NEVER_PROVISIONAL = (*INPATIENT, "14", "51", "53")
 OfflineRule = Literal["refuse", "full_cash", "provisional"]
 
 
-class NotOffered(LookupError):  # noqa: N818
+class NotOffered(LookupError):
     """No split of the city settles this care of this person: `key` of the text, `reason` the rule, if any."""
 
     def __init__(self, key: str, reason: str = "") -> None:

@@ -23,8 +23,8 @@ def _order(text: Text) -> tuple[str, int]:
 
 
 def _row(text: Text) -> str:
-    pairs = ((text.zh.title, text.en.title), (text.zh.what, text.en.what))
-    pairs += ((text.zh.holder, text.en.holder), (text.zh.bill, text.en.bill))
+    zh, en = text.zh, text.en
+    pairs = ((zh.title, en.title), (zh.what, en.what), (zh.holder, en.holder), (zh.bill, en.bill))
     cells = ("<br>".join(part for part in pair if part).replace("|", "\\|") for pair in pairs)
     return f"| {text.number} | {' | '.join(cells)} |\n"
 

@@ -270,7 +270,8 @@ QUARANTINED: dict[str, tuple[str, Callable[[Chain], Written]]] = {
         "event_unreadable",
         lambda chain: _altered(chain, b'"online"', b"[" * 500 + b"]" * 500),
     ),
-    "year": ("event_identities", lambda chain: chain.settle(LINES, NOTHING, 0, year=2**63)),
+    "year": ("event_identities", lambda chain: chain.settle(LINES, NOTHING, 0, year=1950)),
+    "number without end": ("event_unreadable", lambda chain: chain.settle(LINES, NOTHING, 0, year=2**63)),
     "full cash from the fund": (
         "event_identities",
         lambda chain: _altered(chain, b'"online"', b'"full_cash"', split_name="BJ-REG"),

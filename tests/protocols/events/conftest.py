@@ -37,9 +37,7 @@ settlements = st.builds(
     versions=st.builds(Versions, profile=words, catalogue=words, split=words),
     split_name=words,
     year=st.integers(2000, 2100),
-    basis=st.builds(
-        Basis, version=st.integers(0, 10**6), source=st.sampled_from(["centre", "cached", "none"])
-    ),
+    basis=st.builds(Basis, version=st.integers(0, 10**6), source=st.sampled_from(["centre", "cached", "none"])),
     before=accumulators,
     account=st.none() | fens,
     acct_scope=st.none() | st.sampled_from(["all", "in_scope", "none"]),

@@ -57,14 +57,10 @@ def test_the_centre_has_its_own_topics() -> None:
     ("owner", "field", "held"), [("Entry", "event", "Event"), ("SignedReceipt", "receipt", "Receipt")]
 )
 def test_raw_fields_point_at_what_they_hold(owner: str, field: str, held: str) -> None:
-    assert _at(f"#/components/schemas/{owner}")["properties"][field] == {
-        "$ref": f"#/components/schemas/{held}"
-    }
+    assert _at(f"#/components/schemas/{owner}")["properties"][field] == {"$ref": f"#/components/schemas/{held}"}
 
 
-@pytest.mark.parametrize(
-    "name", ["Frame", "Event", "Settlement", "Refund", "Refusal", "Receipt", "Presence", "Person"]
-)
+@pytest.mark.parametrize("name", ["Frame", "Event", "Settlement", "Refund", "Refusal", "Receipt", "Presence", "Person"])
 def test_unknown_fields_are_refused_in_the_schema_too(name: str) -> None:
     assert _at(f"#/components/schemas/{name}")["additionalProperties"] is False
 
@@ -83,9 +79,7 @@ def test_run_as_a_module_it_prints_the_document_and_checks_it() -> None:
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert printed == asyncapi.text()
     same = subprocess.run([*command, "--check"], input=printed, capture_output=True, text=True, check=False)
-    drifted = subprocess.run(
-        [*command, "--check"], input=printed + " ", capture_output=True, text=True, check=False
-    )
+    drifted = subprocess.run([*command, "--check"], input=printed + " ", capture_output=True, text=True, check=False)
     assert (same.returncode, drifted.returncode) == (0, 1)
     assert "differs" in drifted.stderr
 
@@ -95,9 +89,7 @@ def test_other_arguments_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -
     assert "usage" in capsys.readouterr().err
 
 
-def test_check_reads_standard_input(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_reads_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("{}\n"))
     assert asyncapi.main(["--check"]) == 1
     assert capsys.readouterr().out == ""

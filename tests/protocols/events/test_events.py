@@ -42,9 +42,7 @@ def test_an_event_reads_back(data: st.DataObject, events: st.SearchStrategy[Even
 
 
 @given(data=st.data())
-def test_raw_bytes_in_a_frame_hash_like_the_stored_ones(
-    data: st.DataObject, events: st.SearchStrategy[Event]
-) -> None:
+def test_raw_bytes_in_a_frame_hash_like_the_stored_ones(data: st.DataObject, events: st.SearchStrategy[Event]) -> None:
     stored = encode_event(data.draw(events))
     assert event_hash(msgspec.Raw(stored)) == event_hash(stored)
     assert event_hash(stored) == hashlib.sha256(b"ssc-event-1" + stored).hexdigest()

@@ -44,18 +44,14 @@ receipts = st.builds(
     epoch=st.integers(1, 99),
     seq=st.integers(0, 10**9),
     hash=st.binary(min_size=32, max_size=32).map(bytes.hex),
-    refused=st.lists(st.builds(Refused, st.integers(1, 99), st.text("C-0123", max_size=6)), max_size=3).map(
-        tuple
-    ),
+    refused=st.lists(st.builds(Refused, st.integers(1, 99), st.text("C-0123", max_size=6)), max_size=3).map(tuple),
     missing=st.lists(st.tuples(st.integers(1, 99), st.integers(1, 99)), max_size=3).map(tuple),
     time=st.just("2026-11-21T09:58:00.123+08:00"),
 )
 
 
 @given(data=st.data())
-def test_events_pass_through_a_frame_byte_for_byte(
-    data: st.DataObject, events: st.SearchStrategy[Event]
-) -> None:
+def test_events_pass_through_a_frame_byte_for_byte(data: st.DataObject, events: st.SearchStrategy[Event]) -> None:
     stored = [encode_event(event) for event in data.draw(st.lists(events, min_size=1, max_size=4))]
     signature = sign_event(TERMINAL_KEY, event_hash(stored[-1]))
     person = Person("990101198802290036", "A12345678", "00ff")
@@ -121,9 +117,7 @@ def test_an_authentic_receipt_of_another_shape_is_refused(change: dict[str, Any]
     body = json.dumps(json.loads(msgspec.json.encode(RECEIPT)) | change).encode()
     signature = CENTRE_KEY.sign(b"ssc-receipt-1" + body).hex()
     with pytest.raises(ValueError, match="malformed"):
-        open_receipt(
-            CENTRE_KEY.public_key(), msgspec.json.encode(SignedReceipt(msgspec.Raw(body), signature))
-        )
+        open_receipt(CENTRE_KEY.public_key(), msgspec.json.encode(SignedReceipt(msgspec.Raw(body), signature)))
 
 
 DEEP = b"[" * 200_000
