@@ -67,9 +67,7 @@ def test_protocols_use_two_libraries_only() -> None:
 
 @pytest.mark.parametrize("folder", CORE)
 def test_core_has_no_glue(folder: str) -> None:
-    wrong = {
-        f"{path}: {name}" for path in modules(folder) for name in imported(path) if name.split(".")[0] in GLUE
-    }
+    wrong = {f"{path}: {name}" for path in modules(folder) for name in imported(path) if name.split(".")[0] in GLUE}
     assert wrong == set()
 
 
@@ -86,9 +84,7 @@ def test_the_site_starts_rooms_but_imports_none() -> None:
 def test_the_checker_uses_the_standard_library_only() -> None:
     checker = ROOT / "hardware/virtual/checker.py"
     assert {name.split(".")[0] for name in imported(checker)} <= set(sys.stdlib_module_names)
-    helped = subprocess.run(
-        [sys.executable, "-I", checker, "--help"], capture_output=True, text=True, check=False
-    )
+    helped = subprocess.run([sys.executable, "-I", checker, "--help"], capture_output=True, text=True, check=False)
     assert helped.returncode == 0, helped.stderr
 
 
@@ -100,9 +96,7 @@ def test_micropython_rooms_import_what_micropython_has(folder: str) -> None:
         guarded = {
             id(node)
             for branch in ast.walk(tree)
-            if isinstance(branch, ast.If)
-            and isinstance(branch.test, ast.Name)
-            and branch.test.id == "TYPE_CHECKING"
+            if isinstance(branch, ast.If) and isinstance(branch.test, ast.Name) and branch.test.id == "TYPE_CHECKING"
             for node in ast.walk(branch)
         }
         for node in ast.walk(tree):

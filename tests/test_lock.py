@@ -64,12 +64,9 @@ def test_every_package_has_a_wheel(lock: Path, python: str, machine: str) -> Non
 
 def test_the_demo_is_a_part_of_the_test_lock() -> None:
     demo, test = (
-        LOCKS[[lock.name for lock in LOCKS].index(f"requirements-{kind}.txt")].read_text()
-        for kind in ("demo", "test")
+        LOCKS[[lock.name for lock in LOCKS].index(f"requirements-{kind}.txt")].read_text() for kind in ("demo", "test")
     )
-    assert set(re.findall(r"^\S+==\S+", demo, re.MULTILINE)) <= set(
-        re.findall(r"^\S+==\S+", test, re.MULTILINE)
-    )
+    assert set(re.findall(r"^\S+==\S+", demo, re.MULTILINE)) <= set(re.findall(r"^\S+==\S+", test, re.MULTILINE))
 
 
 def test_no_file_names_a_package_host() -> None:
