@@ -15,6 +15,8 @@ from server.web.labels import coded, duration, rough, stamp, titled
 from server.web.pictures import Both, Reason, TerminalRow, Tone
 from server.web.unbooked import unbooked
 
+SILENT_MS = 95_000
+"""A terminal speaks every 30 s; one that missed three is offline, for a killed broker publishes no wills."""
 LATE_S = 60
 """A backlog older than this wants a look."""
 LOCKED = "-52"
@@ -68,6 +70,7 @@ def terminal_rows(connection: Connection, now: datetime, *, only: str | None = N
             presence.c.reader,
             presence.c.counter,
             presence.c.since_ms,
+            presence.c.seen_ms,
         )
         .select_from(terminals)
         .outerjoin(latest, latest.c.terminal == terminals.c.terminal)
@@ -136,7 +139,15 @@ def _last_settlements(connection: Connection, now_ms: int) -> dict[str, Any]:
     return {row.terminal: row for row in connection.execute(query)}
 
 
+def _standing(row: Any, now_ms: int) -> tuple[str | None, int]:
+    """(birth or death, since when), a terminal that fell silent counted as dead since it was last heard."""
+    if row.state == "birth" and now_ms - row.seen_ms > SILENT_MS:
+        return "death", row.seen_ms
+    return row.state, row.since_ms or 0
+
+
 def _row(row: Any, facts: _Facts) -> TerminalRow:
+    state, since_ms = _standing(row, facts.now_ms)
     waiting = max(0, (row.end_seq or 0) - (row.mark_seq or 0)) if row.state else 0
     oldest_s = _age_s(row.oldest, facts.now_ms) if waiting else None
     last = facts.last.get(row.terminal)
@@ -147,9 +158,9 @@ def _row(row: Any, facts: _Facts) -> TerminalRow:
         city=coded("admdvs", row.city),
         role=row.role,
         epoch=row.epoch,
-        state={"birth": "online", "death": "offline"}.get(row.state or "", "never"),  # type: ignore[arg-type]
-        since=stamp(row.since_ms) if row.state else None,
-        since_s=(facts.now_ms - row.since_ms) // 1000 if row.state else None,
+        state={"birth": "online", "death": "offline"}.get(state or "", "never"),  # type: ignore[arg-type]
+        since=stamp(since_ms) if state else None,
+        since_s=(facts.now_ms - since_ms) // 1000 if state else None,
         waiting=waiting,
         oldest_s=oldest_s,
         mark=row.mark_seq or 0,
@@ -171,8 +182,9 @@ def _reasons(row: Any, waiting: int, oldest_s: int | None, last: Any, facts: _Fa
     page = f"/terminals/{row.terminal}"
     for number in sorted(facts.alarms.get(row.terminal, ()), key=lambda each: TONES.index(alarm_tone(each))):
         yield Reason(alarm_tone(number), titled(number), f"/alarms?terminal={row.terminal}")
-    if row.state == "death":
-        gone = rough((facts.now_ms - row.since_ms) / 1000)
+    state, since_ms = _standing(row, facts.now_ms)
+    if state == "death":
+        gone = rough((facts.now_ms - since_ms) / 1000)
         yield Reason("amber", Both(f"离线 {gone.zh}", f"Offline {gone.en}"), page)
     elif waiting and oldest_s is not None and oldest_s >= LATE_S:
         age = duration(oldest_s)
@@ -186,10 +198,10 @@ def _reasons(row: Any, waiting: int, oldest_s: int | None, last: Any, facts: _Fa
         yield Reason("amber", Both(f"隔离 {held} 笔", f"{held} in quarantine"), f"/quarantine?terminal={row.terminal}")
     if last is not None and not _trusted(last.data):
         yield Reason("amber", Both("时钟不可信", "Clock not trusted"), page)
-    if row.state == "birth":
-        for states, state in ((COUNTER_STATES, row.counter), (READER_STATES, row.reader)):
-            if state in states:
-                yield Reason(*states[state], page)
+    if state == "birth":
+        for states, said in ((COUNTER_STATES, row.counter), (READER_STATES, row.reader)):
+            if said in states:
+                yield Reason(*states[said], page)
 
 
 def _trusted(data: bytes) -> bool:

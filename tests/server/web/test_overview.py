@@ -100,6 +100,18 @@ def test_a_quiet_centre_needs_nobody(centre: Centre) -> None:
             assert 'data-state="attention"' not in text.replace('link-lost" data-state="attention"', "")
 
 
+def test_a_terminal_that_falls_silent_is_offline(centre: Centre) -> None:
+    terminal = centre.enrol("T1", "示范药房")
+    terminal.presence()
+    centre.clock.now += timedelta(seconds=94)
+    assert _reasons(centre, terminal) == {}
+    centre.clock.now += timedelta(minutes=5)
+    assert _overview(centre).figures.online == 0
+    assert list(_reasons(centre, terminal).values()) == ["amber"]
+    terminal.presence()
+    assert (_overview(centre).figures.online, _reasons(centre, terminal)) == (1, {})
+
+
 def test_reasons_in_words(centre: Centre) -> None:
     terminal = centre.enrol("T1", "示范药房")
     terminal.presence()
@@ -131,6 +143,7 @@ def test_locked_pins_in_a_row(centre: Centre) -> None:
         terminal.send(terminal.refuse("-52"))
     assert _reasons(centre, terminal) == {"3 locked PINs in 10 min": "amber"}
     centre.clock.move(601)
+    terminal.presence()
     assert _reasons(centre, terminal) == {}
 
 
