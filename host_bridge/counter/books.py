@@ -40,11 +40,11 @@ class Books:
 
     def standing(self, certno: str) -> Standing:
         """Backlog, clock and this person's provisional bills of the day that were not taken back."""
-        now = self._journal.now()
-        taken_back = {each.event.data.original for each in self._day() if isinstance(each.event.data, Refund)}
+        now, day = self._journal.now(), self._day()
+        taken_back = {each.event.data.original for each in day if isinstance(each.event.data, Refund)}
         spent = sum(
             each.event.data.split.medfee_sumamt
-            for each in self._day()
+            for each in day
             if isinstance(each.event.data, Settlement)
             and each.event.data.mode == "provisional"
             and each.person is not None
