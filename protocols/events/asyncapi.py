@@ -6,6 +6,7 @@ exits 1 where that differs.
 
 import sys
 from collections.abc import Sequence
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -185,16 +186,19 @@ def _schemas() -> Json:
     )
     for (owner, field), held in RAW.items():
         schemas[owner]["properties"][field] = {"$ref": f"#/components/schemas/{held.__name__}"}
-    return {name: _without_discriminator(schemas[name]) for name in sorted(schemas)}
+    return {name: _plain(schemas[name]) for name in sorted(schemas)}
 
 
-def _without_discriminator(part: Any) -> Any:
-    """The same schema; AsyncAPI's discriminator is a plain string, and the tag's enum already tells."""
+def _plain(part: Any) -> Any:
+    """The same schema without discriminators (AsyncAPI's is a plain string, and the tag's enum already tells).
+
+    Descriptions are docstrings, which Python 3.13 dedents and earlier ones do not.
+    """
     if isinstance(part, dict):
-        return {key: _without_discriminator(value) for key, value in part.items() if key != "discriminator"}
+        return {key: _plain(value) for key, value in part.items() if key != "discriminator"}
     if isinstance(part, list):
-        return [_without_discriminator(value) for value in part]
-    return part
+        return [_plain(value) for value in part]
+    return cleandoc(part) if isinstance(part, str) else part
 
 
 if __name__ == "__main__":
