@@ -38,6 +38,12 @@ gen-check: ## fail where a derived file has drifted
 	$(RUN)python -m protocols.events.asyncapi | diff -u docs/asyncapi.json -
 	$(RUN)python -m protocols.texts.page | diff -u docs/texts.md -
 
+soak: ## kill terminal, broker and centre under load (ARGS='--kills 200 --settlements 2000 --seed 1 --json')
+	$(RUN)python -m tests.chaos.soak $(ARGS)
+
+soak-long: ## the same with 1,000 kills over 10,000 settlements
+	$(RUN)python -m tests.chaos.soak --kills 1000 --settlements 10000 $(ARGS)
+
 bench-journal: ## measure the terminal's commit against a raw one
 	$(RUN)python -m tests.bench.journal $(ARGS)
 
@@ -56,4 +62,4 @@ newcomer: ## run the README's two commands in a fresh Debian root (SUITE=bookwor
 clean: ## remove what was set up and what was recorded
 	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help demo test lint format types pytest gen gen-check bench-journal bench-reader pictures lock newcomer clean
+.PHONY: help demo test lint format types pytest gen gen-check soak soak-long bench-journal bench-reader pictures lock newcomer clean

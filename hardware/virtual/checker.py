@@ -36,12 +36,17 @@ class Amounts(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One event in a record: `digest` may be the first part of the hash only."""
+    """One event in a record: `digest` may be the first part of the hash only.
+
+    `inscope` fen went into the person's accumulators; `big` whether what the fund paid did.
+    """
 
     kind: str
     amounts: Amounts
     digest: str
     offline: bool = False
+    inscope: int = 0
+    big: bool = False
 
 
 class Receipt(NamedTuple):
@@ -102,14 +107,18 @@ def read_journal(path: Path, problems: Problems) -> tuple[dict[str, Record], set
         problems.expect(prev == before == event["prev"], f"{name}: the chain is broken")
         problems.expect(event["id"] == name, f"{name}: bytes say {event['id']}")
         before = hashes[seq] = computed
-        found[name] = record_of(name, event["data"], computed, problems)
+        original = found.get(event["data"].get("original"))
+        found[name] = record_of(name, event["data"], computed, original, problems)
     problems.expect(mark == len(rows), f"{path}: receipted up to {mark} of {len(rows)}")
     problems.expect(hashes.get(mark) == mark_hash, f"{path}: the receipt's hash is not the journal's")
     return found, {(rows[mark - 1][1], mark_hash)} if 0 < mark <= len(rows) else set()
 
 
-def record_of(name: str, data: dict[str, Any], digest: str, problems: Problems) -> Record:
-    """An event's money; the identities I1 to I3 and I6 of the split are checked on the way."""
+def record_of(name: str, data: dict[str, Any], digest: str, original: Record | None, problems: Problems) -> Record:
+    """An event's money; the identities I1 to I3 and I6 of the split are checked on the way.
+
+    `original` is what a refund takes back.
+    """
     if data["kind"] not in MONEY:
         return Record(data["kind"], Amounts(0, 0, 0, 0), digest)
     split = data["split"]
@@ -120,8 +129,14 @@ def record_of(name: str, data: dict[str, Any], digest: str, problems: Problems) 
     problems.expect(personal == split["acct_pay"] + split["psn_cash_pay"], f"{name}: I3 does not hold")
     problems.expect(total == fund + split["self1"] + split["self2"] + split["self_out"], f"{name}: I6 does not hold")
     amounts = Amounts(*(split[field] for field in Amounts._fields))
-    alone = data.get("mode") == "provisional" or data.get("reason") in NO_CENTRE
-    return Record(data["kind"], amounts, digest, data["kind"] == "settlement" and alone)
+    if data["kind"] == "refund":
+        problems.expect(original is not None, f"{name}: takes back what is not before it")
+        inscope, big = (-original.inscope, original.big) if original else (0, False)
+        return Record("refund", amounts, digest, False, inscope, big)
+    alone = data["mode"] == "provisional" or data.get("reason") in NO_CENTRE
+    before, counts = data["before"], data["mode"] != "full_cash"
+    big = counts and split["after_big"] - before["big"] == split["big"]
+    return Record("settlement", amounts, digest, alone, split["after_inscope"] - before["inscope"], big)
 
 
 def read_paper(folder: Path, problems: Problems) -> tuple[dict[str, Record], int]:
@@ -146,14 +161,14 @@ def read_shown(path: Path) -> list[tuple[str, Record]]:
     return [(name, Record("", Amounts(*map(int, amounts)), digest)) for name, *amounts, digest in lines]
 
 
-def read_ledger(path: Path, opening: Path | None, problems: Problems) -> Ledger:
+def read_ledger(path: Path, opening: Path | None, journal: dict[str, Record], problems: Problems) -> Ledger:
     """The centre's record; `opening` has the files of the persons it started with."""
     with read_only(path) as ledger:
         events = ledger.execute("SELECT terminal, epoch, seq, hash, data, state FROM events").fetchall()
         booked = ledger.execute("SELECT id, terminal, epoch, seq, kind, mdtrt_id, original_id FROM bookings").fetchall()
         lines = ledger.execute("SELECT booking_id, adjustment_id, account, amount_fen FROM ledger").fetchall()
         (adjusted,) = ledger.execute("SELECT count(*) FROM adjustments WHERE reverses IS NULL").fetchone()
-        unbalanced = 0 if opening is None else wrong_persons(ledger, opening, problems)
+        unbalanced = 0 if opening is None else wrong_persons(ledger, opening, journal, problems)
     hashes, placed = {}, {}
     for terminal, epoch, seq, digest, data, state in events:
         name = f"{terminal}/{epoch}/{seq}"
@@ -185,8 +200,8 @@ def read_ledger(path: Path, opening: Path | None, problems: Problems) -> Ledger:
     return Ledger(found, placed, len(twice), adjusted, unbalanced)
 
 
-def wrong_persons(ledger: sqlite3.Connection, opening: Path, problems: Problems) -> int:
-    """How many accumulators and accounts are not the opening value and the sum of what was booked."""
+def wrong_persons(ledger: sqlite3.Connection, opening: Path, journal: dict[str, Record], problems: Problems) -> int:
+    """How many accumulators and accounts are not the opening value and what journals and ledger lines add to it."""
     people = {certno: key for key, certno in ledger.execute("SELECT id, certno FROM people")}
     sums: dict[tuple[int, str, int], list[int]] = {}
     accounts: Counter[int] = Counter()
@@ -196,15 +211,16 @@ def wrong_persons(ledger: sqlite3.Connection, opening: Path, problems: Problems)
         sums[key, person["insurance"]["insutype"], centre["year"]] = [1, fen(centre["inscope"]), fen(centre["big"])]
         if "balc" in centre:
             accounts[key] = fen(centre["balc"])
-    for key, insutype, year, inscope, big in ledger.execute(
-        "SELECT person_id, insutype, year, inscope_change, big_change FROM bookings WHERE mode != 'full_cash'"
+    for terminal, epoch, seq, key, insutype, year, big, acct in ledger.execute(
+        "SELECT terminal, epoch, seq, person_id, insutype, year, sum(amount_fen * (account = 'big')),"
+        " sum(amount_fen * (account = 'acct')) FROM bookings LEFT JOIN ledger ON bookings.id = booking_id"
+        " WHERE mode != 'full_cash' GROUP BY bookings.id"
     ):
-        place = sums.setdefault((key, insutype, year), [0, 0, 0])
-        place[:] = place[0] + 1, place[1] + inscope, place[2] + big
-    for key, amount in ledger.execute(
-        "SELECT person_id, amount_fen FROM ledger JOIN bookings ON bookings.id = booking_id WHERE account = 'acct'"
-    ):
-        accounts[key] -= amount
+        event = journal.get(f"{terminal}/{epoch}/{seq}")
+        if event is not None:
+            place = sums.setdefault((key, insutype, year), [0, 0, 0])
+            place[:] = place[0] + 1, place[1] + event.inscope, place[2] + (big or 0) * event.big
+            accounts[key] -= acct or 0
     kept = {
         (key, insutype, year): amounts
         for key, insutype, year, *amounts in ledger.execute(
@@ -263,7 +279,7 @@ def compare(folder: Path, visits: int | None, tap: Path | None, opening: Path | 
         paper |= slips
         shown += read_shown(path.parent.parent / "shown.txt")
         printed_twice += twice
-    ledger = read_ledger(folder / "centre" / "centre.db", opening, problems)
+    ledger = read_ledger(folder / "centre" / "centre.db", opening, journal, problems)
     early = 0
     if tap is not None:
         receipts = read_tap(tap)

@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,12 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def journal(folder: Path, sql: str) -> None:
-    with sqlite3.connect(folder / TERMINAL / "state" / "journal.db") as db:
+    with closing(sqlite3.connect(folder / TERMINAL / "state" / "journal.db")) as db, db:
         assert db.execute(sql).rowcount > 0
 
 
 def centre(folder: Path, sql: str) -> None:
-    with sqlite3.connect(folder / "centre" / "centre.db") as db:
+    with closing(sqlite3.connect(folder / "centre" / "centre.db")) as db, db:
         assert db.execute(sql).rowcount > 0
 
 
@@ -103,7 +104,7 @@ def test_a_visit_that_left_no_record_is_noticed(played: Path) -> None:
 
 def test_the_records_hold_no_names(played: Path) -> None:
     names = [b"\xe6\x9d\x8e\xe5\xbb\xba\xe5\x8d\x8e", b"\xe7\x8e\x8b\xe7\xa4\xba\xe8\x8c\x83"]
-    with sqlite3.connect(played / TERMINAL / "state" / "journal.db") as db:
+    with closing(sqlite3.connect(played / TERMINAL / "state" / "journal.db")) as db:
         events = [data for (data,) in db.execute("SELECT data FROM event")]
     assert events
     for event in events:
