@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from host_bridge.clock import SystemClock
-from host_bridge.config import Config
+from host_bridge.config import Config, ConfigError
 from host_bridge.counter.counter import Counter
 from host_bridge.counter.view import CounterView
 from host_bridge.enrol import open_journal
@@ -90,11 +90,14 @@ class Terminal:
 
 
 def run_terminal(config: Config, ready: Callable[[str], Any], on_step: OnStep = pass_by) -> None:
-    """Run until SIGTERM or SIGINT; `ready` is told the address of the clerk page."""
+    """Run until SIGTERM or SIGINT; `ready` is told the address of the clerk page. `ConfigError`, or the parts' own."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    terminal = Terminal(config, on_step)
+    try:
+        terminal = Terminal(config, on_step)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(str(error)) from error
     try:
         ready(terminal.start())
         ended.wait()

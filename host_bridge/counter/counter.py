@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Event as Flag
-from threading import RLock, Thread
+from threading import Lock, RLock, Thread
 
 import msgspec
 
@@ -99,6 +100,7 @@ class Counter:
         self._on_step = on_step
         self._picture = Picture(journal.record, clerk, slot=self._slot, desk=self._desk, books=self._books)
         self._lock = RLock()
+        self._entering = Lock()
         self._visit = Visit()
         self._callbacks: list[Callable[[CounterView], None]] = []
         self._changed = Flag()
@@ -130,8 +132,11 @@ class Counter:
     def poll(self) -> None:
         """One look at the slot, as the thread does every 100 ms."""
         with self._working():
-            if self._visit.stage == "stopped" and self._journal.stopped is None:
+            stopped = self._journal.stopped
+            if stopped is None and self._visit.stage == "stopped":
                 self._visit = Visit()
+            elif stopped is not None and self._visit.stage not in {"stopped", "done"}:
+                self._stop_settling(stopped)
             arrived = self._slot.look()
             if self._visit.with_card and not self._slot.there:
                 self._end()
@@ -147,11 +152,16 @@ class Counter:
         self._callbacks.append(callback)
 
     def enter_pin(self, digits: bytearray) -> None:
-        """Let the chip check the PIN; the digits are wiped in any case."""
+        """Let the chip check the PIN; the digits are wiped in any case. Pressed twice at once it costs one try."""
         try:
-            with self._working():
-                self._require("pin")
-                self._verify(digits)
+            if not self._entering.acquire(blocking=False):
+                raise NotNow("pin", self._visit.stage)
+            try:
+                with self._working():
+                    self._require("pin")
+                    self._verify(digits)
+            finally:
+                self._entering.release()
         finally:
             wipe(digits)
 
@@ -168,9 +178,14 @@ class Counter:
                 self._visit = before
                 raise
 
-    def settle(self) -> None:
-        """Make the bill durable, then show it, then print it. The same bill again changes nothing."""
+    def settle(self, quote_id: str | None = None) -> None:
+        """Make the bill durable, then show it, then print it. The same bill again changes nothing.
+
+        `quote_id` is `view().split.quote`; `NotNow` where another bill has taken its place.
+        """
         with self._working():
+            if quote_id not in (None, self._visit.quote_id):
+                raise NotNow("settle", self._visit.stage)
             if self._visit.stage == "done" and self._visit.original is None:
                 return
             self._require("settle")
@@ -320,7 +335,8 @@ class Counter:
             return
         standing = self._books.standing("" if visit.holder is None else visit.holder.certno)
         try:
-            self._visit = priced(self._visit, self._city, standing, self._books.today())
+            visit = priced(self._visit, self._city, standing, self._books.today())
+            self._visit = replace(visit, quote_id=self._salt()) if visit.stage == "presettled" else visit
         except BillError:
             self._visit = self._visit.billed(visit.med_type, ())
             raise
@@ -373,7 +389,12 @@ class Counter:
             person=person,
             pin_verified=visit.pin_verified,
         )
-        self._show(visit.settled(self._journal.append(settlement, person)), bearer_of(visit))
+        try:
+            stored = self._journal.append(settlement, person)
+        except ValueError:
+            self._refuse("visit_bill_inconsistent")
+            return
+        self._show(visit.settled(stored), bearer_of(visit))
 
     def _show(self, visit: Visit, bearer: Bearer) -> None:
         """A durable result: on the screen first, then on paper."""

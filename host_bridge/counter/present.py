@@ -166,6 +166,7 @@ def split_view(visit: Visit, city: City) -> SplitView | None:
         fund_name=FUND if rules is None else both(rules.fund),
         account_fen=of.account,
         simulated=city.simulated,
+        quote=visit.quote_id,
     )
 
 

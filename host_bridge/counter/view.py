@@ -100,6 +100,8 @@ class SplitView(msgspec.Struct, frozen=True):
     fund_name: Both
     account_fen: int | None
     simulated: bool
+    quote: str = ""
+    """Names this pre-settlement; sent with `settle`, it keeps a late press from settling another bill."""
 
 
 class ResultView(msgspec.Struct, frozen=True):

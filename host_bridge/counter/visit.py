@@ -59,6 +59,7 @@ class Visit:
     lines: tuple[FeeLine, ...] = ()
     cash: str | None = None
     quote: Quote | None = None
+    quote_id: str = ""
     outlook: str | None = None
     notices: tuple[str, ...] = ()
     refused: Refused | None = None

@@ -32,6 +32,7 @@ from protocols.events.events import (
     Refusal,
     Settlement,
     Stamp,
+    decode_event,
     encode_event,
     event_hash,
     event_id,
@@ -165,7 +166,8 @@ class Journal(JournalReader):
         """Write an event; it is on the disk when this returns.
 
         The bill's after-values become the pending ones of a remembered person in the same commit.
-        `AlreadyRefunded`; `JournalStopped`: the event may or may not be there after opening again.
+        `AlreadyRefunded`; `ValueError` where the event could not be read back; `JournalStopped`: the event may or
+        may not be there after opening again.
         """
         with self._writing:
             self._refuse_if_stopped()
@@ -282,6 +284,10 @@ class Journal(JournalReader):
 
     def _sealed(self, event: Event, person: Person | None) -> Stored:
         data = encode_event(event)
+        try:
+            decode_event(data)
+        except msgspec.MsgspecError as error:
+            raise ValueError("an event that cannot be read back") from error
         digest = event_hash(data)
         return Stored(self._tail.seq + 1, event.id, digest, data, sign_event(self._key, digest), person, event)
 

@@ -23,6 +23,7 @@ from host_bridge.web.bodies import (
     EmptyBody,
     EventBody,
     ReasonBody,
+    SettleBody,
     bill_lines,
     read_as,
     read_pin,
@@ -54,7 +55,7 @@ class Counter(Protocol):
     def subscribe(self, callback: Callable[[CounterView], None]) -> object: ...
     def enter_pin(self, digits: bytearray) -> object: ...
     def enter_bill(self, med_type: str, lines: Sequence[CatalogueLine | FeeLine]) -> object: ...
-    def settle(self) -> object: ...
+    def settle(self, quote_id: str | None = None) -> object: ...
     def full_cash(self, reason_key: str) -> object: ...
     def refund(self, event_id: str) -> object: ...
     def reprint(self, event_id: str) -> object: ...
@@ -84,17 +85,17 @@ class ClerkApi:
 
     async def page(self, _: Request) -> Response:
         """The shell; the script draws the state into it."""
-        view = await self._ask(self._counter.view)
+        view = self._counter.view()
         return HTMLResponse(self._page.render(terminal=view.terminal, data=_page_data()))
 
     async def health(self, _: Request) -> Response:
         """200 while the counter can settle, 503 once it has stopped."""
-        view = await self._ask(self._counter.view)
+        view = self._counter.view()
         parts = {"reader": view.reader.state, "centre": view.centre.state, "printer": view.printer.state}
         return json_response({"stage": view.stage, **parts}, 503 if view.stage == "stopped" else 200)
 
     async def state(self, _: Request) -> Response:
-        return json_response(await self._ask(self._counter.view))
+        return json_response(self._counter.view())
 
     async def events(self, _: Request) -> Response:
         return StreamingResponse(self._stream.events(), media_type="text/event-stream")
@@ -109,6 +110,9 @@ class ClerkApi:
     async def bill(self, request: Request) -> Response:
         body = await read_as(request, BillBody)
         return await self._done(self._counter.enter_bill, body.med_type, bill_lines(body))
+
+    async def settle(self, request: Request) -> Response:
+        return await self._done(self._counter.settle, (await read_as(request, SettleBody)).quote)
 
     async def full_cash(self, request: Request) -> Response:
         return await self._done(self._counter.full_cash, (await read_as(request, ReasonBody)).reason)
@@ -165,7 +169,7 @@ def create_app(counter: Counter) -> Starlette:
     actions: dict[str, Handler] = {
         "pin": api.pin,
         "bill": api.bill,
-        "settle": api.plain(counter.settle),
+        "settle": api.settle,
         "full_cash": api.full_cash,
         "refund": api.refund,
         "reprint": api.reprint,

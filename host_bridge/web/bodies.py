@@ -1,7 +1,7 @@
 """Bodies that the page and integrators post, and how they are read."""
 
 import re
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -25,9 +25,12 @@ class CatalogueLine(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BillBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /api/1/bill`; each line is a `CatalogueLine` or has the fields of `FeeLine`."""
+    """`POST /api/1/bill`: kinds of care that a counter settles (settlement.md B.6).
 
-    med_type: Annotated[str, Meta(pattern=r"^[0-9]{2,6}$")]
+    Each line is a `CatalogueLine` or has the fields of `FeeLine`.
+    """
+
+    med_type: Literal["11", "12", "13", "14", "41"]
     lines: Annotated[list[msgspec.Raw], Meta(max_length=LINES_LIMIT)]
 
 
@@ -41,6 +44,12 @@ class EventBody(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /api/1/refund` and `/api/1/reprint`."""
 
     event_id: Annotated[str, Meta(min_length=1, max_length=80)]
+
+
+class SettleBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /api/1/settle`; `quote` of the split that is meant."""
+
+    quote: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class EmptyBody(Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from host_bridge.web.errors import ApiError, error_response
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
-BODY_LIMIT = 65_536
+BODY_LIMIT = 262_144
 """Bytes of the largest body: a bill of some hundred lines."""
 HEADERS = (
     (b"cache-control", b"no-store"),

@@ -9,8 +9,8 @@ ChrgitmLv = Literal["01", "02", "03"]
 AcctScope = Literal["all", "in_scope", "none"]
 """What the personal account may pay: the whole personal part, only 自付一, nothing (settlement.md C.1)."""
 Rounding = Literal["line", "bill"]
-Fen = Annotated[int, msgspec.Meta(ge=-(10**15), le=10**15)]
-"""An amount of money; the bounds keep a hostile number out of every store."""
+Fen = Annotated[int, msgspec.Meta(ge=-4 * 10**16, le=4 * 10**16)]
+"""An amount of money: room for the largest bill (16,2) on top of the largest sum, and for every store."""
 
 
 class FeeLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -25,8 +25,8 @@ class FeeLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     cnt: str
     selfpay_prop: str | None = None
     pric_uplmt_amt: str | None = None
-    med_list_codg: str | None = None
-    medins_list_name: str | None = None
+    med_list_codg: Annotated[str, msgspec.Meta(max_length=50)] | None = None
+    medins_list_name: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     lmt_used_flag: Literal["0", "1"] = "0"
     hosp_appr_flag: Literal["0", "1", "2"] = "0"
 

@@ -142,7 +142,7 @@ const RUN = {
   erase: () => { local.digits.pop(); draw(); },
   pin: () => { const body = JSON.stringify({ pin: local.digits.join("") }); wipePin(); act("pin", body); },
   presettle: () => act("bill", { med_type: local.medType, lines: local.lines.map(({ code, cnt }) => ({ code, cnt })) }),
-  settle: () => act("settle"),
+  settle: () => act("settle", { quote: view.split.quote }),
   cancel: () => act("cancel"),
   finish: () => act("finish"),
   guide: () => act("print_guide"),

@@ -236,8 +236,8 @@ class ScriptedCounter:
             shown.append(LineView(line.med_list_codg, name, line.chrgitm_lv, line.pric, line.cnt, _fen(line)))
         self.show("presettled", "bill", person=self._view.person, bill=BillView(med_type, tuple(shown)), split=ONLINE)
 
-    def settle(self) -> None:
-        self._take("settle", None)
+    def settle(self, quote_id: str | None = None) -> None:
+        self._take("settle", quote_id)
         self.show("done", "take", person=self._view.person, split=self._view.split, result=STORED)
 
     def full_cash(self, reason_key: str) -> None:
