@@ -1,5 +1,6 @@
 """The centre as one process: store, receiver, inbox, answers, enrolment and pages."""
 
+import logging
 import os
 import signal
 import threading
@@ -22,6 +23,8 @@ from server.terminals.broker_files import centre_password, replace_file, write_b
 from server.terminals.enrol import EnrolmentDesk
 from server.terminals.registry import Enrolment, buckets, passwords
 from server.web.app import create_app
+
+_LOG = logging.getLogger(__name__)
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -65,6 +68,16 @@ class Centre:
         self._config = config
         self._store = open_store(config)
         self._key = receipt_key(Path(config.server.key))
+        desk = EnrolmentDesk(
+            self._store,
+            Enrolment(self._key.public_key().public_bytes_raw().hex(), config.brokers(), os.urandom),
+            now=clock.wall,
+            enrolled=self._enrolled,
+        )
+        self._enrol = Host(desk.app(), config.enrol, "enrol")
+        self._pages = create_app(self._store, clock, connected=lambda: self._relay.listening)
+        self._web = Host(self._pages, config.web, "web", on_stop=self._end_streams)
+        # Both ports are ours now: only then may another centre be ended.
         self._lease = self._store.take_lease()
         self._relay = Relay(
             config.broker.host,
@@ -87,12 +100,6 @@ class Centre:
             on_failure=self._fail,
         )
         self._answers = Answers(self._store, self._relay.publish, now=clock.wall)
-        public = self._key.public_key().public_bytes_raw().hex()
-        facts = Enrolment(public, config.brokers(), os.urandom)
-        desk = EnrolmentDesk(self._store, facts, now=clock.wall, enrolled=self._enrolled)
-        self._enrol = Host(desk.app(), config.enrol, "enrol")
-        self._pages = create_app(self._store, clock, connected=lambda: self._relay.listening)
-        self._web = Host(self._pages, config.web, "web", on_stop=self._end_streams)
 
     def start(self) -> Ready:
         """Start every part; the broker may come later."""
@@ -130,8 +137,13 @@ class Centre:
         self._answers.ask(question)
 
     def _enrolled(self) -> None:
-        with self._files:
-            renew_broker_files(self._config, self._store)
+        try:
+            with self._files:
+                renew_broker_files(self._config, self._store)
+        except OSError as error:
+            _LOG.error(
+                "broker files not written (%s): new terminals cannot connect before the next start", error.strerror
+            )
         self._relay.announce()
 
     def _end_streams(self) -> None:
