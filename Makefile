@@ -44,7 +44,10 @@ soak: ## kill terminal, broker and centre under load (ARGS='--kills 200 --settle
 soak-long: ## the same with 1,000 kills over 10,000 settlements
 	$(RUN)python -m tests.chaos.soak --kills 1000 --settlements 10000 $(ARGS)
 
-bench-journal: ## measure the terminal's commit against a raw one
+mutants: ## break a rule at a time in a copy of the tree; the suite must notice (ARGS='--only NAME --json')
+	$(RUN)python -m tests.chaos.mutants $(ARGS)
+
+bench-journal: ## measure the terminal's commit, its backlog, and recovery after kill -9
 	$(RUN)python -m tests.bench.journal $(ARGS)
 
 bench-reader: ## measure an APDU through each driver
@@ -62,4 +65,4 @@ newcomer: ## run the README's two commands in a fresh Debian root (SUITE=bookwor
 clean: ## remove what was set up and what was recorded
 	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help demo test lint format types pytest gen gen-check soak soak-long bench-journal bench-reader pictures lock newcomer clean
+.PHONY: help demo test lint format types pytest gen gen-check soak soak-long mutants bench-journal bench-reader pictures lock newcomer clean
