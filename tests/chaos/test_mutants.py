@@ -1,6 +1,9 @@
 """The mutants still fit the tree, and a kill is told from a failure of another kind. `make mutants` runs them."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +54,12 @@ def test_a_mutant_names_tests_that_are_there_and_a_reason(mutant: Mutant) -> Non
 def test_a_kill_is_a_failed_test_that_says_why(code: int, output: str, killed: bool) -> None:
     mutant = Mutant("m", "a rule", ("tests",), "broken", ())
     assert (judge(mutant, code, output) is None) == killed
+
+
+@pytest.mark.skipif(os.environ.get("CI") != "true", reason="make mutants runs them; in CI they are part of the suite")
+@pytest.mark.xdist_group("mutants")
+@pytest.mark.timeout(900)
+def test_every_mutant_is_killed() -> None:
+    command = [sys.executable, "-m", "tests.chaos.mutants", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
