@@ -33,10 +33,12 @@ pytest: ## run the tests (ARGS='-k journal')
 gen: ## write everything that is derived from data
 	$(RUN)python -m protocols.events.asyncapi > docs/asyncapi.json
 	$(RUN)python -m protocols.texts.page > docs/texts.md
+	$(RUN)python -m protocols.sscard.page > docs/card-files.md
 
 gen-check: ## fail where a derived file has drifted
 	$(RUN)python -m protocols.events.asyncapi | diff -u docs/asyncapi.json -
 	$(RUN)python -m protocols.texts.page | diff -u docs/texts.md -
+	$(RUN)python -m protocols.sscard.page | diff -u docs/card-files.md -
 
 bench-journal: ## measure the terminal's commit against a raw one
 	$(RUN)python -m tests.bench.journal $(ARGS)
