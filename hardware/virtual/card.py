@@ -18,7 +18,9 @@ from protocols.sscard import commands
 from protocols.sscard.files import CardFiles, Directory, File, card_files, granted
 from protocols.sscard.pin import pin_block
 
-DIR_SFI = 0x1E
+DIR_FILE = "EF1E"
+IN_USE = ("SSSE EF05", "SSSE EF06")
+"""Files that every card has (ssc-card.md 3.3)."""
 MAX_TRIES = 15
 MAX_ANSWER = 256
 SELECT_MODES = (commands.BY_FID, commands.EF_BELOW_DF, commands.BY_NAME)
@@ -46,18 +48,43 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CardImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a card file holds: `files` are records in hexadecimal under `SSSE EF05`; no `pin`, no PIN."""
+    """What a card file holds: `files` are records in hexadecimal under `SSSE EF05`; no `pin`, no PIN.
+
+    Records of cyclic files begin with the newest; a transparent file is one entry without trailing 00, or none. A file
+    that is not named is not on the card. `choices` answer open questions of the version's table.
+    """
 
     format: Literal[1] = 1
     version: str
     atr: str
     pin: Pin | None
     files: dict[str, tuple[str, ...]]
+    choices: dict[str, str] = {}
 
 
 def file_key(directory: Directory, file: File) -> str:
     """How a card file names an EF: `SSSE EF05`."""
     return f"{directory.name} {file.ef}"
+
+
+def _on_card(tables: CardFiles, image: CardImage) -> CardFiles:
+    """The table without what the card lacks: files, and directories that have none left."""
+    directories = []
+    for directory in tables.directories:
+        files = tuple(file for file in directory.files if file_key(directory, file) in image.files)
+        if files:
+            directories.append(msgspec.structs.replace(directory, files=files))
+    return msgspec.structs.replace(tables, directories=tuple(directories))
+
+
+def _check(path: Path, file: File, records: tuple[str, ...]) -> None:
+    """`CardFileError` where a file's content cannot be its; hexadecimal digits are checked elsewhere."""
+    if not all(records):
+        raise CardFileError(path, "has an empty record")
+    if file.structure == "transparent" and (len(records) > 1 or len("".join(records)) > 2 * file.size):
+        raise CardFileError(path, f"has more than {file.size} bytes in {file.ef}")
+    if file.structure == "cyclic" and not {len(record) // 2 for record in records} <= {file.record_length, file.short}:
+        raise CardFileError(path, f"has a record of another length in {file.ef}")
 
 
 def _refuse(sw: int) -> ResponseApdu:
@@ -83,10 +110,12 @@ def _answer(data: bytes, command: CommandApdu) -> ResponseApdu:
 
 def _fci(directory: Directory, algorithm: int) -> bytes:
     """FCI of a DF; the SSSE's also names the DIR file and the algorithm (ssc-card.md 3.1)."""
-    content = _tlv(b"\x84", bytes.fromhex(directory.df_name))
+    # DF05 and DF06 have a label and no name (ssc-card.md 3.1).
+    content = _tlv(b"\x84", bytes.fromhex(directory.df_name) or directory.zh.encode("gbk"))
     if directory.name == "SSSE":
         issuer = _tlv(b"\x9f\x0c", _tlv(b"\x86", bytes((algorithm,))))
-        content += _tlv(b"\xa5", _tlv(b"\x88", bytes((DIR_SFI,))) + issuer)
+        listed = b"".join(_tlv(b"\x88", bytes((file.sfi,))) for file in directory.files if file.ef == DIR_FILE)
+        content += _tlv(b"\xa5", listed + issuer)
     return _tlv(b"\x6f", content)
 
 
@@ -101,10 +130,11 @@ class VirtualCard:
     """
 
     def __init__(self, path: Path, image: CardImage, tables: CardFiles) -> None:
-        self.path, self._image, self._tables = path, image, tables
+        self.path, self._image = path, image
+        self._tables = _on_card(tables, image)
         self._atr = Atr.from_bytes(bytes.fromhex(image.atr))
         self._pin_block = b"" if image.pin is None else bytes(pin_block(bytearray(image.pin.digits, "utf-8")))
-        self._records = {key: tuple(map(bytes.fromhex, records)) for key, records in image.files.items()}
+        self._files = {key: tuple(map(bytes.fromhex, records)) for key, records in image.files.items()}
         self._power_on()
 
     @classmethod
@@ -132,11 +162,15 @@ class VirtualCard:
             tables = card_files(image.version)
         except KeyError:
             raise CardFileError(path, "has a card version without file table") from None
-        known = {file_key(directory, file) for directory in tables.directories for file in directory.files}
-        if image.files.keys() != known:
+        try:
+            tables = tables.answered(image.choices)
+        except KeyError:
+            raise CardFileError(path, "has a choice that its version does not leave open") from None
+        known = {file_key(directory, file): file for directory, file in tables.all_files()}
+        if not image.files.keys() <= known.keys() or not image.files.keys() >= set(IN_USE):
             raise CardFileError(path, "has other files than its version")
-        if not all(record for records in image.files.values() for record in records):
-            raise CardFileError(path, "has an empty record")
+        for key, records in image.files.items():
+            _check(path, known[key], records)
         if image.pin is not None and not 0 <= image.pin.tries <= image.pin.limit <= MAX_TRIES:
             raise CardFileError(path, "has a wrong try counter")
         try:
@@ -154,8 +188,12 @@ class VirtualCard:
         return self._tables
 
     def records(self, directory: Directory, file: File) -> tuple[bytes, ...]:
-        """An EF's records, tag and length included."""
-        return self._records[file_key(directory, file)]
+        """An EF's records, tag and length included; a cyclic file's newest is the first."""
+        return self._files[file_key(directory, file)]
+
+    def binary(self, directory: Directory, file: File) -> bytes:
+        """A transparent EF's content, as long as its size."""
+        return b"".join(self._files[file_key(directory, file)]).ljust(file.size, b"\0")
 
     def save(self) -> None:
         """Write the card file, whole and durably; `CardFileError` where that fails."""
@@ -183,6 +221,7 @@ class VirtualCard:
         return {
             commands.SELECT: self._select,
             commands.READ_RECORD: self._read_record,
+            commands.READ_BINARY: self._read_binary,
             commands.VERIFY: self._verify,
             commands.GET_RESPONSE: self._get_response,
         }
@@ -216,7 +255,7 @@ class VirtualCard:
 
     def _select_name(self, name: bytes) -> ResponseApdu:
         for directory in self._tables.directories:
-            if bytes.fromhex(directory.df_name) == name:
+            if directory.df_name and bytes.fromhex(directory.df_name) == name:
                 return self._select_directory(directory)
         return _refuse(status.SW_FILE_NOT_FOUND)
 
@@ -243,24 +282,33 @@ class VirtualCard:
         sfi, mode = command.p2 >> 3, command.p2 & 0b111
         if mode not in RECORD_MODES:
             return _refuse(status.SW_WRONG_P1P2)
-        file = self._file_of(sfi) if sfi else self._file
-        if file is None:
-            return _refuse(status.SW_FILE_NOT_FOUND if sfi else status.SW_NO_CURRENT_EF)
-        if sfi:
-            self._file, self._record = file, None
-        if file.structure == "transparent":
-            return _refuse(status.SW_FILE_STRUCTURE)
-        if not granted(file.read, self._rights()):
-            return _refuse(status.SW_SECURITY_STATUS)
+        file = self._readable(sfi, transparent=False)
+        if isinstance(file, ResponseApdu):
+            return file
         records = self.records(self._directory, file)
-        find = self._search if mode in RECORD_SEARCHES else self._count
-        chosen = find(records, command.p1, mode)
+        if mode in RECORD_SEARCHES:
+            chosen = [] if file.structure == "cyclic" else self._search(records, command.p1, mode)
+        else:
+            chosen = self._count(records, command.p1, mode)
         if not chosen:
             return _refuse(status.SW_RECORD_NOT_FOUND)
         data = b"".join(records[index] for index in chosen)
         if len(data) > MAX_ANSWER:
             return _refuse(status.SW_FUNCTION_NOT_SUPPORTED)
         return _answer(data, command)
+
+    def _readable(self, sfi: int, *, transparent: bool) -> File | ResponseApdu:
+        """The current file or that of the SFI, which becomes the current one; or the status word that refuses it."""
+        file = self._file_of(sfi) if sfi else self._file
+        if file is None:
+            return _refuse(status.SW_FILE_NOT_FOUND if sfi else status.SW_NO_CURRENT_EF)
+        if sfi:
+            self._file, self._record = file, None
+        if (file.structure == "transparent") is not transparent:
+            return _refuse(status.SW_FILE_STRUCTURE)
+        if not granted(file.read, self._rights()):
+            return _refuse(status.SW_SECURITY_STATUS)
+        return file
 
     def _file_of(self, sfi: int) -> File | None:
         return next((file for file in self._directory.files if file.sfi == sfi), None)
@@ -289,6 +337,25 @@ class VirtualCard:
 
     def _rights(self) -> frozenset[str]:
         return frozenset({"PIN"} if self._pin_verified or self._image.pin is None else ())
+
+    # READ BINARY
+
+    def _read_binary(self, command: CommandApdu) -> ResponseApdu:
+        sfi, offset = 0, command.p1 << 8 | command.p2
+        if command.p1 & commands.SFI_IN_P1:
+            sfi, offset = command.p1 & 0x1F, command.p2
+            if command.p1 & 0x60 or not sfi:
+                return _refuse(status.SW_WRONG_P1P2)
+        file = self._readable(sfi, transparent=True)
+        if isinstance(file, ResponseApdu):
+            return file
+        rest = self.binary(self._directory, file)[offset:]
+        if not rest:
+            return _refuse(status.SW_OFFSET_OUTSIDE)
+        length = _p3(command) or min(MAX_ANSWER, len(rest))  # Le 00 asks for what there is (ssc-card.md 4.1)
+        if length > len(rest):
+            return _refuse(status.SW1_WRONG_LE << 8 | len(rest))
+        return ResponseApdu(rest[:length], status.SW_SUCCESS)
 
     # VERIFY
 

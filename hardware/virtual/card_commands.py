@@ -11,8 +11,9 @@ from hardware.virtual.card import CardFileError, VirtualCard, file_key
 from hardware.virtual.people import PersonFileError, load_person, make_card
 from protocols.iso7816.apdu import ApduError, CommandApdu
 from protocols.iso7816.status import meaning
-from protocols.iso7816.tlv import parse_tlvs
-from protocols.sscard.files import File, ItemError
+from protocols.sscard.content import Content, FileDecoder
+from protocols.sscard.files import Directory, File
+from protocols.sscard.items import ItemError
 
 HIDDEN_PIN = "******"
 
@@ -49,9 +50,8 @@ def show(file: CardFile, as_json: Json = False) -> None:
         "tries": image.pin.tries,
     }
     files = {
-        file_key(directory, each): [_shown(each, record) for record in card.records(directory, each)]
-        for directory in card.tables.directories
-        for each in directory.files
+        file_key(directory, file): [_shown(content) for content in _content(card, directory, file)]
+        for directory, file in card.tables.all_files()
     }
     if as_json:
         document = {"version": image.version, "atr": image.atr, "pin": pin, "files": files}
@@ -62,7 +62,8 @@ def show(file: CardFile, as_json: Json = False) -> None:
     for key, items in files.items():
         typer.echo(key)
         for item in items:
-            typer.echo(f"  {item['tag']} {item['zh']} {item['en']}: {item['value'] or '—'}")
+            name = f"{item['tag']} {item['zh']} {item['en']}".lstrip()
+            typer.echo(f"  {name}: {item['value'] or '—'}")
 
 
 @app.command()
@@ -91,14 +92,15 @@ def _open(path: Path, as_json: bool) -> VirtualCard:
         _fail(str(error), as_json)
 
 
-def _shown(file: File, record: bytes) -> dict[str, str]:
-    """A record with its item's name; hexadecimal where the table has no such item or it does not fit."""
-    try:
-        (found,) = parse_tlvs(record)
-        item = file.item(found.tag)
-        return {"tag": f"{found.tag:02X}", "zh": item.zh, "en": item.en, "value": item.decode(found.value)}
-    except (KeyError, ValueError):
-        return {"tag": record[:1].hex().upper(), "zh": "未知", "en": "unknown", "value": record.hex().upper()}
+def _content(card: VirtualCard, directory: Directory, file: File) -> tuple[Content, ...]:
+    decoder = FileDecoder(card.tables, directory, file)
+    if file.structure == "transparent":
+        return decoder.binary(card.binary(directory, file))
+    return decoder.records(card.records(directory, file))
+
+
+def _shown(content: Content) -> dict[str, str]:
+    return {"tag": content.tag, "zh": content.zh, "en": content.en, "value": content.text}
 
 
 def _fail(reason: str, as_json: bool) -> NoReturn:

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from hardware.virtual.card import CardImage, Pin, VirtualCard, file_key
-from protocols.sscard.files import CardFiles, card_files
+from protocols.sscard.files import CardFiles, Directory, File, card_files
 from protocols.sscard.identity import CitizenNumberError, card_no_valid, check_citizen_number, person_class_of
+from protocols.sscard.items import PART_SEPARATOR, ItemError
 
 GALLERY = Path(__file__).parent / "people"
 DEFAULT_PERSON = GALLERY / "employee.toml"
@@ -25,6 +26,8 @@ NAME_BYTES = 30
 Digits = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4,16}$")]
 Region = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}$")]
 Tries = Annotated[int, msgspec.Meta(ge=0, le=15)]
+Values = dict[str, dict[int, str | tuple[str, ...]]]
+Records = tuple[str, ...]
 CardState = Literal["picked_up", "active", "pre_lost", "formal_lost", "exchanged", "void"]
 
 
@@ -37,7 +40,7 @@ class PersonFileError(Exception):
 
 
 class PersonCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`pin` absent: a card without PIN. `pin_tries` left, absent: all."""
+    """`pin` absent: a card without PIN. `pin_tries` left, absent: all. `choices` answer the table's open questions."""
 
     version: str
     card_no: str
@@ -48,6 +51,7 @@ class PersonCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pin: Digits | None = None
     pin_limit: Tries = 3
     pin_tries: Tries | None = None
+    choices: dict[str, str] = {}
 
 
 class PersonInsurance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,9 +109,10 @@ def load_person(path: Path) -> VirtualPerson:
 def card_image(person: VirtualPerson) -> CardImage:
     """A new card of this person.
 
-    `KeyError` for a version without table, `files.ItemError` for what does not fit an item.
+    `KeyError` for a version without table or a choice it does not leave open, `items.ItemError` for what does not fit
+    an item.
     """
-    card, files = person.card, card_files(person.card.version)
+    card, files = person.card, card_files(person.card.version).answered(person.card.choices)
     serial = card.card_no[1:8].rjust(8, "0")
     pin = None
     if card.pin is not None:
@@ -116,7 +121,8 @@ def card_image(person: VirtualPerson) -> CardImage:
         version=files.version,
         atr=f"3B6D0000{CHIP}{card.region[:4]}{serial}",
         pin=pin,
-        files=_records(files, _values(person, serial)),
+        files=_records(files, _values(person, serial) | {"SSSE EF1E": {0x61: _applications(files)}}),
+        choices=card.choices,
     )
 
 
@@ -125,7 +131,13 @@ def make_card(person: VirtualPerson, path: Path) -> VirtualCard:
     return VirtualCard.create(path, card_image(person))
 
 
-def _values(person: VirtualPerson, serial: str) -> dict[str, dict[int, str]]:
+def _applications(files: CardFiles) -> tuple[str, ...]:
+    """Entries of the directory file: the named directories with files below the SSSE (ssc-card.md 3.1)."""
+    named = (each for each in files.directories[1:] if each.df_name and each.files)
+    return tuple(f"{each.df_name}{PART_SEPARATOR}{each.zh}" for each in named)
+
+
+def _values(person: VirtualPerson, serial: str) -> Values:
     """Texts by file and tag; what is not named stays blank."""
     card, insurance = person.card, person.insurance
     name, extension = _split_name(person.name)
@@ -157,15 +169,35 @@ def _values(person: VirtualPerson, serial: str) -> dict[str, dict[int, str]]:
     }
 
 
-def _records(files: CardFiles, values: dict[str, dict[int, str]]) -> dict[str, tuple[str, ...]]:
-    records: dict[str, tuple[str, ...]] = {}
-    for directory in files.directories:
-        for file in directory.files:
-            texts = values[file_key(directory, file)]
-            records[file_key(directory, file)] = tuple(
-                item.record(texts.get(item.tag, "")).hex().upper() for item in file.items
-            )
-    return records
+def _records(files: CardFiles, values: Values) -> dict[str, tuple[str, ...]]:
+    return {
+        file_key(directory, file): _linear(files, directory, file, values.get(file_key(directory, file), {}))
+        for directory, file in files.all_files()
+        if not file.absent
+    }
+
+
+def _linear(files: CardFiles, directory: Directory, file: File, texts: dict[int, str | tuple[str, ...]]) -> Records:
+    """The records of a linear file; cyclic and transparent files begin without content.
+
+    Where the text has the meaning of a later version, the item is written as a rewritten one (ssc-card.md 3.9).
+    """
+    if file.structure not in ("linear", "fixed"):
+        return ()
+    records: list[bytes] = []
+    left = dict(texts)
+    for item in (item for item in file.items if not item.absent):
+        given = left.pop(item.tag, "")
+        for text in (given,) * item.count if isinstance(given, str) else given:
+            meaning = item
+            if files.rewritten and text:
+                meaning = card_files(files.rewritten).directory(directory.name).file(file.ef).item(item.tag)
+            same = (meaning.type, meaning.length) == (item.type, item.length)
+            records.append(item.record(text) if same else item.rewrite(text, meaning))
+    for tag, rest in left.items():
+        if rest:
+            raise ItemError(tag, f"is not in {file_key(directory, file)}")
+    return tuple(record.hex().upper() for record in records)
 
 
 def _split_name(name: str) -> tuple[str, str]:

@@ -8,13 +8,15 @@ from typing import Annotated, NoReturn
 import msgspec
 import typer
 
-from host_bridge.card.errors import CardError, PinLocked, text_key
+from host_bridge.card.errors import AccessRefused, CardError, PinLocked, text_key
 from host_bridge.card.session import CardSession, Holder, Issuer
 from host_bridge.readers.addresses import AddressError, open_reader
 from host_bridge.readers.reader import CardConnection, ReaderError
 from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from protocols.iso7816.status import SW_AUTHENTICATION_BLOCKED, meaning
 from protocols.sscard.commands import VERIFY
+from protocols.sscard.content import Content
+from protocols.sscard.files import card_files
 from protocols.sscard.identity import mask_card_no, mask_certno, mask_name
 from protocols.texts.catalogue import texts
 
@@ -31,12 +33,19 @@ Address = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出 · JSON output")]
 Show = Annotated[bool, typer.Option("--show", help="不遮盖个人信息 · do not mask personal data")]
+FileName = Annotated[
+    str | None,
+    typer.Option("--file", help="只读这个文件，如 DF04EF05 · read this file instead, such as DF04EF05"),
+]
 Apdus = Annotated[list[str], typer.Argument(help="十六进制，每个参数一条 · hexadecimal, one each")]
 
 
 @app.command()
-def read(reader: Address, show: Show = False, as_json: Json = False) -> None:
-    """读发卡信息和持卡人 · Read issuer, holder and PIN tries left."""
+def read(reader: Address, file: FileName = None, show: Show = False, as_json: Json = False) -> None:
+    """读发卡信息和持卡人 · Read issuer, holder and PIN tries left; with --file that file instead."""
+    if file is not None:
+        _read_file(reader, file, show, as_json)
+        return
     with _card(reader, as_json) as connection:
         session = CardSession(connection)
         issuer, holder, tries = session.read_issuer(), session.read_holder(), session.pin_tries()
@@ -55,13 +64,8 @@ def verify_pin(reader: Address, as_json: Json = False) -> None:
     """验证密码 · Verify the PIN, which is asked for without echo."""
     with _card(reader, as_json) as connection:
         session = CardSession(connection)
+        _ask_pin(session)
         tries = session.pin_tries()
-        if tries == 0:
-            raise PinLocked(SW_AUTHENTICATION_BLOCKED)
-        if tries is not None:
-            prompt = f"密码（还可试 {tries} 次）· PIN ({tries} tries left)"
-            session.verify_pin(bytearray(typer.prompt(prompt, hide_input=True, err=True), "utf-8"))
-            tries = session.pin_tries()
     if as_json:
         _print_json({"verified": tries is not None, "tries": tries})
     elif tries is None:
@@ -84,6 +88,45 @@ def apdu(reader: Address, apdus: Apdus, as_json: Json = False) -> None:
                 typer.echo(f"> {answer['command']}\n< {received}  {answer['meaning']}")
     if as_json:
         _print_json({"answers": answers})
+
+
+def _read_file(reader: str, name: str, show: bool, as_json: bool) -> None:
+    """Print a file's items; the PIN is asked for where the card refuses and the PIN is a way in."""
+    df, ef = name[:4], name[4:]
+    with _card(reader, as_json) as connection:
+        session = CardSession(connection)
+        tables = card_files(session.read_issuer().version)
+        try:
+            rule = tables.directory(df).file(ef).read
+        except KeyError:
+            raise typer.BadParameter(
+                f"{tables.version} 没有这个文件 · has no file {name}", param_hint="--file"
+            ) from None
+        try:
+            contents = session.read_file(df, ef)
+        except AccessRefused:
+            if "PIN" not in rule.split():
+                raise
+            _ask_pin(session)
+            contents = session.read_file(df, ef)
+    if not show:
+        contents = tuple(map(_masked_content, contents))
+    if as_json:
+        _print_json({"file": name, "items": contents})
+        return
+    for content in contents:
+        label = f"{content.tag} {content.zh} {content.en}".lstrip()
+        typer.echo(f"{label}: {content.text or '—'}")
+
+
+def _ask_pin(session: CardSession) -> None:
+    """Verify the PIN where the card has one; `PinLocked` where no try is left."""
+    tries = session.pin_tries()
+    if tries == 0:
+        raise PinLocked(SW_AUTHENTICATION_BLOCKED)
+    if tries is not None:
+        prompt = f"密码（还可试 {tries} 次）· PIN ({tries} tries left)"
+        session.verify_pin(bytearray(typer.prompt(prompt, hide_input=True, err=True), "utf-8"))
 
 
 @contextmanager
@@ -144,6 +187,11 @@ def _exchange(command: CommandApdu, answer: ResponseApdu) -> dict[str, str]:
         "sw": f"{answer.sw:04X}",
         "meaning": meaning(answer.sw),
     }
+
+
+def _masked_content(content: Content) -> Content:
+    parts = tuple(map(_masked_content, content.parts))
+    return msgspec.structs.replace(content, text="*" * len(content.text), parts=parts)
 
 
 def _masked_issuer(issuer: Issuer) -> dict[str, str]:

@@ -101,6 +101,34 @@ class AccessRefused(StatusError):
     key = "card_access_refused"
 
 
+class KeyMissing(AccessRefused):
+    """The file opens with a key that this terminal has not got; `rule` is that of the table, the PIN is not enough."""
+
+    key = "card_key_missing"
+
+    def __init__(self, sw: int, rule: str) -> None:
+        self.rule = rule
+        super().__init__(sw, f"needs {rule}")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {**super().facts, "rule": self.rule}
+
+
+class FileMissing(StatusError):
+    """The card has no such directory or file, `file` (-27266)."""
+
+    key = "card_file_missing"
+
+    def __init__(self, sw: int, file: str) -> None:
+        self.file = file
+        super().__init__(sw, f"no {file}")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {**super().facts, "file": self.file}
+
+
 class ApplicationBlocked(StatusError):
     """The social security application is blocked for good."""
 

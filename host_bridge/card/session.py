@@ -10,6 +10,8 @@ from host_bridge.card.errors import (
     CardBlocked,
     CardError,
     CardIdMalformed,
+    FileMissing,
+    KeyMissing,
     MalformedFile,
     NotSupported,
     PinFormat,
@@ -22,15 +24,20 @@ from host_bridge.card.t0_follow_up import T0FollowUp
 from host_bridge.readers.reader import CardConnection
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu
-from protocols.iso7816.tlv import parse_tlvs
+from protocols.iso7816.tlv import TlvError, parse_tlvs
 from protocols.sscard import commands
-from protocols.sscard.files import CardFiles, Directory, File, ItemError, card_files, decode_text
+from protocols.sscard.content import Content, FileDecoder
+from protocols.sscard.files import CardFiles, Directory, File, card_files, granted
 from protocols.sscard.identity import age_on, psn_type_of
+from protocols.sscard.items import ItemError, decode_text
 from protocols.sscard.pin import PinFormatError, pin_block, wipe
 
 ISSUER_VERSION = "2.00"
 """SSSE EF05 has the same items in every version and names the version (ssc-card.md 3.3, 9.2)."""
 HISTORICAL_BYTES = 13
+MAX_ANSWER = 256
+LAST_RECORD = 0xFE
+LAST_OFFSET = 0x7FFF
 APPLICATION_ID = "D156000005"
 FCI, DF_NAME = 0x6F, 0x84
 
@@ -109,6 +116,17 @@ class Values:
         except ValueError:
             raise MalformedFile(self._path, tag) from None
 
+    def rewritten(self, later: File) -> "Values":
+        """The values with the meaning of a later version; `NotSupported` for the first that has not got it."""
+        values: dict[int, bytes] = {}
+        for tag, value in self._values.items():
+            old, new = self._file.item(tag), later.item(tag)
+            lead = value if old.length == new.length else old.rewritten(value, new)
+            if lead is None:
+                raise NotSupported(tag)
+            values[tag] = lead
+        return Values(self._path, later, values)
+
     def blank(self, tag: int) -> bool:
         """Whether the item is missing or holds only padding."""
         return not self._values.get(tag, b"").strip(b"\0\xff")
@@ -125,7 +143,9 @@ class Values:
         return text
 
 
-def _refusal(sw: int, ins: int) -> CardError:
+def _refusal(sw: int, ins: int, file: File | None = None) -> CardError:
+    if sw == status.SW_SECURITY_STATUS and file is not None and not granted(file.read, frozenset({"PIN"})):
+        return KeyMissing(sw, file.read)
     return _REFUSALS[sw](sw) if sw in _REFUSALS else UnexpectedStatus(sw, ins)
 
 
@@ -189,7 +209,7 @@ class CardSession:
         )
 
     def read_holder(self) -> Holder:
-        """SSSE EF06; `AccessRefused` where the card keeps it behind a key."""
+        """SSSE EF06; `KeyMissing` where the card keeps it behind a key (version 3.00, ssc-card.md 10 no. 2)."""
         values = self._read(self._known_tables(), "SSSE", "EF06", (0x08, 0x09, 0x4E, 0x0A, 0x0B, 0x0D))
         holder = Holder(
             certno=values.text(0x08),
@@ -241,9 +261,13 @@ class CardSession:
     def read_insurance(self, on: date) -> Insurance:
         """DF04 EF05, after the PIN; `on` is today: a resident's person kind depends on the age.
 
-        `AccessRefused` without the right; `NotSupported` for a person class that has no national code.
+        `AccessRefused` without the right; `NotSupported` for a person class that has no national code, and for a
+        version 1.00 card whose items have not been rewritten with the meaning of 2.00 (ssc-card.md 3.9).
         """
-        values = self._read(self._known_tables(), "DF04", "EF05", (0x81, 0x84, 0x8C))
+        tables = self._known_tables()
+        values = self._read(tables, "DF04", "EF05", (0x81, 0x84, 0x8C))
+        if tables.rewritten:
+            values = values.rewritten(card_files(tables.rewritten).directory("DF04").file("EF05"))
         kind, person_class = values.text(0x81), values.text(0x8C)
         brdy = self._brdy or self.read_holder().brdy
         try:
@@ -251,6 +275,70 @@ class CardSession:
         except KeyError:
             raise NotSupported(0x8C) from None
         return Insurance(kind[:3], psn_type, values.digits(0x84), person_class, kind[3:])
+
+    def read_file(self, df: str, ef: str) -> tuple[Content, ...]:
+        """Everything in a file such as `DF04`, `EF05`, items that the table does not know included.
+
+        `KeyError` where the table of the card's version has no such file, `FileMissing` where the card has not,
+        `AccessRefused` before the PIN, `KeyMissing` where only a key opens it.
+        """
+        tables = self._known_tables()
+        directory = tables.directory(df)
+        file = directory.file(ef)
+        self._enter(directory)
+        self._open(file)
+        decoder = FileDecoder(tables, directory, file)
+        if file.structure == "transparent":
+            return decoder.binary(self._binary(file))
+        records = None if file.structure == "cyclic" else self._range(file)
+        return decoder.records(self._one_by_one(file) if records is None else records)
+
+    def _range(self, file: File) -> tuple[bytes, ...] | None:
+        """All records of the current file at once; None where the card or the length of an answer does not allow it."""
+        expected = sum(item.record_length for item in file.records)
+        if not 0 < expected <= MAX_ANSWER:
+            return None
+        answer = self._connection.transmit(commands.read_record(1, expected, mode=commands.TO_LAST))
+        if answer.sw == status.SW_RECORD_NOT_FOUND:
+            return ()
+        if answer.sw in _REFUSALS:
+            raise _refusal(answer.sw, commands.READ_RECORD, file)
+        try:
+            found = parse_tlvs(answer.data)
+        except TlvError:
+            return None
+        return tuple(each.to_bytes() for each in found) if answer.sw == status.SW_SUCCESS else None
+
+    def _one_by_one(self, file: File) -> tuple[bytes, ...]:
+        """The records of the current file by number."""
+        if file.structure == "cyclic":
+            expected = [file.record_length] * file.capacity
+        else:
+            expected = [item.record_length for item in file.records]
+        records: list[bytes] = []
+        while len(records) < LAST_RECORD:
+            length = expected[len(records)] if len(records) < len(expected) else MAX_ANSWER
+            answer = self._connection.transmit(commands.read_record(len(records) + 1, length))
+            if answer.sw == status.SW_RECORD_NOT_FOUND:
+                break
+            if answer.sw != status.SW_SUCCESS:
+                raise _refusal(answer.sw, commands.READ_RECORD, file)
+            records.append(answer.data)
+        return tuple(records)
+
+    def _binary(self, file: File) -> bytes:
+        """All of the current transparent file, however long the card's is (ssc-card.md 10 no. 3, 4)."""
+        content = b""
+        while len(content) <= LAST_OFFSET:
+            answer = self._connection.transmit(commands.read_binary(len(content), MAX_ANSWER))
+            if answer.sw == status.SW_OFFSET_OUTSIDE:
+                break
+            if answer.sw != status.SW_SUCCESS:
+                raise _refusal(answer.sw, commands.READ_BINARY, file)
+            content += answer.data
+            if len(answer.data) < MAX_ANSWER:
+                break
+        return content
 
     def _known_tables(self) -> CardFiles:
         return self._tables or card_files(self.read_issuer().version)
@@ -267,12 +355,13 @@ class CardSession:
         self._open(file)
         path = f"{directory.name} {file.ef}"
         values: dict[int, bytes] = {}
-        for tag in tags:
-            answer = self._connection.transmit(commands.read_tag(tag, file.item(tag).record_length))
+        lengths = {item.tag: item.record_length for item in file.items}
+        for tag in (tag for tag in tags if tag in lengths):  # version 1.00 has no name extension
+            answer = self._connection.transmit(commands.read_tag(tag, lengths[tag]))
             if answer.sw == status.SW_RECORD_NOT_FOUND:
                 continue
             if answer.sw != status.SW_SUCCESS:
-                raise _refusal(answer.sw, commands.READ_RECORD)
+                raise _refusal(answer.sw, commands.READ_RECORD, file)
             values[tag] = _value(path, tag, answer.data)
         return Values(path, file, values)
 
@@ -281,16 +370,19 @@ class CardSession:
             return
         if len(self._connection.atr.historical_bytes) != HISTORICAL_BYTES:
             raise WrongCard("answer to reset")
-        self._directory = self._file = None
         name = bytes.fromhex(directory.df_name)
-        answer = self._connection.transmit(commands.select_name(name))
-        if answer.sw == status.SW_FILE_NOT_FOUND and directory.name == "SSSE":
-            raise WrongCard("no SSSE")
+        if not name:
+            self._enter(card_files(ISSUER_VERSION).directory("SSSE"))
+        self._directory = self._file = None
+        by_fid = commands.select_fid(bytes.fromhex(directory.fid))
+        answer = self._connection.transmit(commands.select_name(name) if name else by_fid)
+        if answer.sw == status.SW_FILE_NOT_FOUND:
+            raise WrongCard("no SSSE") if directory.name == "SSSE" else FileMissing(answer.sw, directory.name)
         if answer.sw == status.SW_FUNCTION_NOT_SUPPORTED:
             raise CardBlocked(answer.sw)
         if answer.sw != status.SW_SUCCESS:
             raise _refusal(answer.sw, commands.SELECT)
-        if answer.data and _df_name(answer.data) != name:
+        if name and answer.data and _df_name(answer.data) != name:
             raise WrongCard("DF name")
         self._directory = directory
 
@@ -298,6 +390,8 @@ class CardSession:
         if self._file is file:
             return
         sw = self._connection.transmit(commands.select_ef(file.fid)).sw
+        if sw == status.SW_FILE_NOT_FOUND:
+            raise FileMissing(sw, file.ef)
         if sw != status.SW_SUCCESS:
             raise _refusal(sw, commands.SELECT)
         self._file = file

@@ -2,7 +2,7 @@
 
 from protocols.iso7816.apdu import CommandApdu
 
-SELECT, READ_RECORD, VERIFY, GET_RESPONSE = 0xA4, 0xB2, 0x20, 0xC0
+SELECT, READ_RECORD, READ_BINARY, VERIFY, GET_RESPONSE = 0xA4, 0xB2, 0xB0, 0x20, 0xC0
 
 BY_FID, EF_BELOW_DF, BY_NAME = 0x00, 0x02, 0x04
 """P1 of SELECT."""
@@ -10,6 +10,8 @@ NUMBER, TO_LAST, FROM_LAST = 0b100, 0b101, 0b110
 """Bits 3-1 of READ RECORD's P2, P1 a record number: that record, from it to the last, from the last to it."""
 FIRST_TAG, LAST_TAG, NEXT_TAG, PREVIOUS_TAG = 0b000, 0b001, 0b010, 0b011
 """The same with a tag in P1 (ssc-card.md 4.2)."""
+SFI_IN_P1 = 0x80
+"""Bit 8 of READ BINARY's P1: the low five bits are an SFI (ssc-card.md 4.1)."""
 
 
 def select_name(df_name: bytes) -> CommandApdu:
@@ -35,6 +37,16 @@ def read_record(number: int, le: int, *, sfi: int = 0, mode: int = NUMBER) -> Co
 def read_tag(tag: int, le: int, *, sfi: int = 0) -> CommandApdu:
     """READ RECORD: the first record with this tag."""
     return CommandApdu(0x00, READ_RECORD, tag, sfi << 3 | FIRST_TAG, le=le)
+
+
+def read_binary(offset: int, le: int) -> CommandApdu:
+    """READ BINARY of the current EF from an offset of 0 to 7FFF."""
+    return CommandApdu(0x00, READ_BINARY, offset >> 8, offset & 0xFF, le=le)
+
+
+def read_binary_sfi(sfi: int, offset: int, le: int) -> CommandApdu:
+    """READ BINARY of the EF with this SFI, which becomes the current one, from an offset of 0 to FF."""
+    return CommandApdu(0x00, READ_BINARY, SFI_IN_P1 | sfi, offset, le=le)
 
 
 def verify_pin(block: bytes | bytearray) -> CommandApdu:

@@ -4,108 +4,31 @@ Whoever reads a card and whoever imitates one take them from here; a new version
 """
 
 import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
+
+from protocols.sscard.items import Item
 
 TABLES = Path(__file__).parent / "tables"
 _VERSION = re.compile(r"[0-9]\.[0-9]{1,2}")
 
-ItemType = Literal["an", "cn", "b"]
-"""GBK text, packed digits, binary (ssc-card.md 3.2)."""
-Structure = Literal["linear", "cyclic", "transparent"]
-
-
-class ItemError(ValueError):
-    """A value that does not fit its item; names the tag, never the value."""
-
-    def __init__(self, tag: int, reason: str) -> None:
-        self.tag, self.reason = tag, reason
-        super().__init__(f"item {tag:02X}: {reason}")
-
-
-def decode_text(tag: int, value: bytes) -> str:
-    """Text of an `an` value without padding; `ItemError` where it is not GBK."""
-    try:
-        return value.rstrip(b"\0").decode("gb18030").strip()
-    except UnicodeDecodeError:
-        raise ItemError(tag, "not GBK") from None
-
-
-def _encode_an(tag: int, text: str) -> bytes:
-    # Codec gb18030 has two-byte codes that codec gbk lacks, such as 䶮 (FE9F); four-byte codes are not GBK.
-    for character in text:
-        if character == "\0" or not _fits_gbk(character):
-            raise ItemError(tag, "has a character that GBK lacks")
-    return text.encode("gb18030")
-
-
-def _fits_gbk(character: str) -> bool:
-    try:
-        return len(character.encode("gb18030")) <= 2
-    except UnicodeEncodeError:
-        return False
-
-
-def _encode_cn(tag: int, text: str) -> bytes:
-    if not set(text) <= set("0123456789ABCDE"):
-        raise ItemError(tag, "has a character that is no digit")
-    return bytes.fromhex(text + "F" * (len(text) % 2))
-
-
-def _encode_b(tag: int, text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise ItemError(tag, "is not hexadecimal") from None
-
-
-_ENCODERS = {"an": _encode_an, "cn": _encode_cn, "b": _encode_b}
-_PADDING: dict[str, bytes] = {"an": b"\0", "cn": b"\xff", "b": b"\0"}
-
-
-class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One data item; `length` is that of the value, which is always padded to it."""
-
-    tag: int
-    type: ItemType
-    length: int
-    zh: str
-    en: str
-
-    @property
-    def record_length(self) -> int:
-        """Bytes of the whole record: tag, length, value."""
-        return 2 + self.length
-
-    def encode(self, text: str) -> bytes:
-        """The padded value of `text`; empty text gives a blank item. `ItemError` where it does not fit.
-
-        `an` is text, `cn` digits (card identification codes hold A to E too), `b` hexadecimal of full length.
-        """
-        value = _ENCODERS[self.type](self.tag, text)
-        if len(value) > self.length or (self.type == "b" and len(value) != self.length):
-            raise ItemError(self.tag, f"does not fit {self.length} bytes")
-        return value.ljust(self.length, _PADDING[self.type])
-
-    def decode(self, value: bytes) -> str:
-        """The text of a value without padding, "" where blank; `ItemError` on a wrong length or bad GBK."""
-        if len(value) != self.length:
-            raise ItemError(self.tag, f"{len(value)} bytes instead of {self.length}")
-        if self.type == "an":
-            return decode_text(self.tag, value)
-        digits = value.hex().upper()
-        return digits.rstrip("F") if self.type == "cn" else digits
-
-    def record(self, text: str) -> bytes:
-        """tag ‖ length ‖ value (ssc-card.md 3.2)."""
-        return bytes((self.tag, self.length)) + self.encode(text)
+Structure = Literal["linear", "fixed", "cyclic", "transparent"]
+Changes = dict[str, dict[str, bool | int | str]]
+"""Fields of rows that differ: by `SSSE EF06` for a file, by `DF02 EF06 60` for an item."""
+_Row = TypeVar("_Row", bound=msgspec.Struct)
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One elementary file; the record number of an item is its place in `items`, from 1."""
+    """One elementary file. `read` and `update` are access rules for `granted`.
+
+    Linear files hold a record per item, fixed ones of one length; the record number is the place in `records`. Cyclic
+    files keep at least `capacity` records without tags, which end after `short` bytes where a card leaves out the last
+    fields. Transparent files have `size` bytes. `preset`: foreseen, not in use. `unverified` tells what is inferred.
+    """
 
     ef: str
     sfi: int
@@ -115,12 +38,29 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     read: str
     update: str
     source: str
+    mark: str
+    unverified: str = ""
+    preset: bool = False
+    absent: bool = False
+    size: int = 0
+    capacity: int = 0
+    short: int = 0
     items: tuple[Item, ...] = ()
 
     @property
     def fid(self) -> bytes:
         """The two-byte file identifier."""
         return bytes.fromhex(self.ef)
+
+    @property
+    def records(self) -> tuple[Item, ...]:
+        """The item of each record on a linear file's card, from record 1."""
+        return tuple(item for item in self.items if not item.absent for _ in range(item.count))
+
+    @property
+    def record_length(self) -> int:
+        """Bytes of a cyclic record."""
+        return sum(item.length for item in self.items)
 
     def item(self, tag: int) -> Item:
         """The item with this tag; `KeyError` where the table has none."""
@@ -130,8 +70,18 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         raise KeyError(tag)
 
 
+class Internal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a directory keeps without a file: only commands of their own reach it."""
+
+    zh: str
+    en: str
+    source: str
+    mark: str
+    items: tuple[Item, ...]
+
+
 class Directory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The SSSE or a DF below it; `fid` and `df_name` are hexadecimal."""
+    """The SSSE or a DF below it; `fid` and `df_name` are hexadecimal, "" where it has none."""
 
     name: str
     fid: str
@@ -139,7 +89,10 @@ class Directory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     zh: str
     en: str
     source: str
+    mark: str
+    unverified: str = ""
     files: tuple[File, ...] = msgspec.field(name="file", default=())
+    internals: tuple[Internal, ...] = msgspec.field(name="internal", default=())
 
     def file(self, ef: str) -> File:
         """The file, such as `EF05`; `KeyError` where the table has none."""
@@ -149,13 +102,32 @@ class Directory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         raise KeyError(f"{self.name} {ef}")
 
 
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What sources disagree about: question `number` of ssc-card.md 10; the first answer is what the rows say."""
+
+    number: int
+    name: str
+    question: str
+    answers: dict[str, Changes]
+
+
 class CardFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything on a card of one version; `algorithm` is its cipher's number (ssc-card.md 1)."""
+    """Everything on a card of one version; `algorithm` is its cipher's number (ssc-card.md 1).
+
+    Items may hold values with the meaning of version `rewritten`. A table with a `base` is that of another version
+    with `changes`, and its own directories and questions besides.
+    """
 
     version: str
     algorithm: int
     source: str
+    mark: str
+    unverified: str = ""
+    base: str = ""
+    rewritten: str = ""
+    changes: Changes = {}
     directories: tuple[Directory, ...] = msgspec.field(name="directory")
+    questions: tuple[Question, ...] = msgspec.field(name="open", default=())
 
     def directory(self, name: str) -> Directory:
         """`SSSE`, `DF04` …; `KeyError` where the table has none."""
@@ -163,6 +135,43 @@ class CardFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             if directory.name == name:
                 return directory
         raise KeyError(name)
+
+    def all_files(self) -> Iterator[tuple[Directory, File]]:
+        """Every file with its directory."""
+        return ((directory, file) for directory in self.directories for file in directory.files)
+
+    def answered(self, answers: Mapping[str, str]) -> "CardFiles":
+        """The table where open questions have these answers; `KeyError` for an unknown question or answer."""
+        table = self
+        for name, answer in answers.items():
+            known = {question.name: question.answers for question in self.questions}
+            table = table.changed(known[name][answer])
+        return table
+
+    def changed(self, changes: Changes) -> "CardFiles":
+        """The table with other fields in some rows; `KeyError` for a row it lacks."""
+        table = self
+        for where, fields in changes.items():
+            name, ef, *tags = where.split()
+            directory = table.directory(name)
+            file = directory.file(ef)
+            if tags:
+                item = file.item(int(tags[0], 16))
+                changed = msgspec.structs.replace(file, items=_exchange(file.items, item, _with(item, fields)))
+            else:
+                changed = _with(file, fields)
+            new = msgspec.structs.replace(directory, files=_exchange(directory.files, file, changed))
+            table = msgspec.structs.replace(table, directories=_exchange(table.directories, directory, new))
+        return table
+
+
+def _with(row: _Row, fields: dict[str, bool | int | str]) -> _Row:
+    """The row with other values in some fields, checked."""
+    return msgspec.convert({**msgspec.to_builtins(row), **fields}, type(row))
+
+
+def _exchange(rows: tuple[_Row, ...], old: _Row, new: _Row) -> tuple[_Row, ...]:
+    return tuple(new if row is old else row for row in rows)
 
 
 def versions() -> tuple[str, ...]:
@@ -179,7 +188,13 @@ def card_files(version: str) -> CardFiles:
     table = {name[:2]: name for name in versions()}.get(version[:2])
     if table is None or not _VERSION.fullmatch(version):
         raise KeyError(f"no file table for card version {version!r}")
-    return msgspec.toml.decode((TABLES / f"{table}.toml").read_bytes(), type=CardFiles)
+    files = msgspec.toml.decode((TABLES / f"{table}.toml").read_bytes(), type=CardFiles)
+    if not files.base:
+        return files
+    base = card_files(files.base)
+    return msgspec.structs.replace(
+        files, directories=base.directories + files.directories, questions=base.questions + files.questions
+    ).changed(files.changes)
 
 
 def granted(rule: str, rights: frozenset[str]) -> bool:

@@ -8,8 +8,8 @@ import pytest
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.people import GALLERY, PersonFileError, card_image, load_person, make_card
 from protocols.settlement.money import fen
-from protocols.sscard.files import ItemError
 from protocols.sscard.identity import age_on, check_citizen_number, psn_type_of
+from protocols.sscard.items import ItemError
 
 PEOPLE = sorted(GALLERY.glob("*.toml"))
 ON = date(2026, 11, 21)

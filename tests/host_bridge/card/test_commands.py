@@ -68,6 +68,39 @@ def test_read_a_fresh_card_by_version() -> None:
     assert (code, found["issuer"]["version"]) == (0, "2.00")
 
 
+def test_read_a_file_masks_unless_asked(make: Make) -> None:
+    card = address(make())
+    code, found = ask("read", "--reader", card, "--file", "SSSEEF06")
+    assert (code, found["file"]) == (0, "SSSEEF06")
+    assert [(item["tag"], item["text"]) for item in found["items"]][1] == ("09", "***")
+    assert "李建华" in runner.invoke(app, ["read", "--reader", card, "--file", "SSSEEF06", "--show"]).stdout
+
+
+def test_read_a_file_asks_for_the_pin_where_that_opens_it(make: Make) -> None:
+    card = address(make())
+    shown = ["read", "--reader", card, "--show", "--file"]
+    result = runner.invoke(app, [*shown, "DF04EF05"], input="135790\n")
+    assert result.exit_code == 0
+    assert "84 参保地行政区划代码 Insured region: 110000" in result.stdout
+    assert "135790" not in result.output
+    code, found = ask("read", "--reader", card, "--file", "DF04EF06", typed="135790\n")
+    assert (code, found["error"]["sw"]) == (1, "6982")
+    code, found = ask("read", "--reader", card, "--file", "SSSEEF07")
+    assert (code, found["error"]["sw"]) == (1, "6982")
+
+
+@pytest.mark.parametrize("name", ["", "DF09EF05", "EF05", "DF04", "df04ef05"])
+def test_no_file_of_the_table_ends_with_2(make: Make, name: str) -> None:
+    assert runner.invoke(app, ["read", "--reader", address(make()), "--file", name]).exit_code == 2
+
+
+def test_the_holder_of_a_3_00_card_is_refused_in_words() -> None:
+    code, found = ask("read", "--reader", "virtual:3.00")
+    assert (code, found["error"]["number"], found["error"]["sw"]) == (1, "-2201", "6982")
+    assert "RKSSSE" in found["error"]["zh"]["what"]
+    assert ask("read", "--reader", "virtual:1.00")[1]["issuer"]["version"] == "1.00"
+
+
 def test_verify_pin_shows_the_tries_and_not_the_pin(make: Make) -> None:
     card = make()
     result = runner.invoke(app, ["verify-pin", "--reader", address(card)], input="135791\n")

@@ -35,6 +35,9 @@ SSSE = bytes.fromhex("7378312E73682EC9E7BBE1B1A3D5CF")
         ("read_all_of_ef06", commands.read_record(1, 0x5B, mode=commands.TO_LAST)),
         ("verify_123456", commands.verify_pin(pin_block(bytearray(b"123456")))),
         ("verify_status", commands.verify_status()),
+        ("read_binary_0", commands.read_binary(0, 256)),
+        ("read_binary_0100", commands.read_binary(0x0100, 0x10)),
+        ("read_binary_of_sfi_7", commands.read_binary_sfi(7, 0, 0x80)),
         ("get_response_1e", commands.get_response(0x1E)),
     ],
 )

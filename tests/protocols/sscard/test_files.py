@@ -1,4 +1,4 @@
-"""The file table of version 2.00 against vectors typed from the sheet; every wrong row must fail them."""
+"""Three files of version 2.00 byte for byte, types and padding, access rules; every wrong row must fail the vectors."""
 
 import tomllib
 from collections.abc import Callable
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.sscard.files import CardFiles, Directory, File, Item, ItemError, card_files, granted, versions
+from protocols.sscard.files import CardFiles, Directory, File, card_files, granted, versions
+from protocols.sscard.items import Item, ItemError
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "sscard"
 SHEET: dict[str, Any] = tomllib.loads((VECTORS / "files_2.00.toml").read_text("utf-8"))
@@ -37,14 +38,12 @@ def faults(files: CardFiles) -> list[str]:
     found = []
     if (files.version, files.algorithm) != (SHEET["version"], SHEET["algorithm"]):
         found.append("version")
-    if [directory.name for directory in files.directories] != [each["name"] for each in SHEET["directory"]]:
-        return [*found, "directories"]
-    for directory, sheet in zip(files.directories, SHEET["directory"], strict=True):
+    for sheet in SHEET["directory"]:
+        directory = files.directory(sheet["name"])
         if (directory.fid, directory.df_name) != (sheet["fid"], sheet["df_name"]):
             found.append(f"{directory.name} name")
-        if [file.ef for file in directory.files] != [each["ef"] for each in sheet["file"]]:
-            return [*found, f"{directory.name} files"]
-        for file, rows in zip(directory.files, sheet["file"], strict=True):
+        for rows in sheet["file"]:
+            file = directory.file(rows["ef"])
             found += [f"{directory.name} {file.ef} {fault}" for fault in file_faults(file, rows)]
     return found
 
