@@ -92,7 +92,7 @@ function arrived(next) {
 function leaveStage(next) {
   error = null;
   wipePin();
-  Object.assign(local, { editing: false, asking: false, list: null });
+  Object.assign(local, { busy: false, editing: false, asking: false, list: null });
   if (next.bill && next.bill.med_type in local.medTypes) local.medType = next.bill.med_type;
   takeLines(next.bill);
   search("");
@@ -118,13 +118,15 @@ async function ask(path, body) {
 
 async function act(path, body = {}) {
   if (local.busy) return;
+  const { list } = local;
   local.busy = true;
   error = null;
   draw();
   try {
     const { answer, number } = await ask(path, typeof body === "string" ? body : JSON.stringify(body));
     local.busy = false;
-    Object.assign(local, { editing: false, asking: false, list: null });
+    // The stream may have been faster, and a list opened since: only what was open at the press is closed.
+    Object.assign(local, { editing: false, asking: false, list: local.list === list ? null : local.list });
     if (number >= stateNumber) arrived(answer);
     else draw();
   } catch (refused) {
