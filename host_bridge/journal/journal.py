@@ -24,7 +24,7 @@ from host_bridge.journal.errors import (
 )
 from host_bridge.journal.people import People, Remembered, person_key, recall
 from host_bridge.journal.reader import JournalReader
-from host_bridge.journal.store import journal_error, open_writer, take_lock
+from host_bridge.journal.store import FAILURES, journal_error, open_writer, take_lock
 from protocols.events.clock import Clock, rfc3339
 from protocols.events.events import (
     Event,
@@ -92,6 +92,7 @@ class Journal(JournalReader):
         self._tail = self.tail
         self._fen = self._fen_through()
         self._newest = self._proven_time()
+        self._receipted: datetime | None = None
 
     @classmethod
     def create(
@@ -139,12 +140,14 @@ class Journal(JournalReader):
         with ExitStack() as undo:
             undo.callback(os.close, lock)
             try:
+                with closing(JournalReader(path)) as reader:
+                    reader.check_log()
                 writes = undo.enter_context(closing(open_writer(path)))
-            except sqlite3.Error as error:
+                journal = cls(path, key, clock, on_step, lock=lock, writes=writes)
+                undo.callback(journal._reads.close)
+                journal._check()
+            except FAILURES as error:
                 raise journal_error(error) from error
-            journal = cls(path, key, clock, on_step, lock=lock, writes=writes)
-            undo.callback(journal._reads.close)
-            journal._check()
             undo.pop_all()
         return journal
 
@@ -193,6 +196,7 @@ class Journal(JournalReader):
     def apply_receipt(self, receipt: Receipt) -> tuple[tuple[int, int], ...]:
         """Move the mark forward; the ranges the centre misses, for sending again.
 
+        A receipt behind the mark, not older than any before it: the centre has lost what is between.
         Receipts of another terminal or an earlier epoch change nothing. `JournalRolledBack` where the receipt's
         place is not in this journal; `ValueError` where its time is none.
         """
@@ -217,7 +221,11 @@ class Journal(JournalReader):
                     self._on_step("terminal.mark_written")
                 self._on_step("terminal.mark_committed")
             self._see(time)
-            return tuple((first, min(last, end)) for first, last in receipt.missing if receipt.seq < first <= last)
+            mark = has = self.mark.seq
+            if self._receipted is None or time >= self._receipted:
+                self._receipted, has = time, receipt.seq
+            lost = ((has + 1, mark),) if has < mark else ()
+            return (*lost, *((first, min(last, end)) for first, last in receipt.missing if has < first <= last))
 
     def now(self) -> datetime:
         """The wall clock, but never before the newest time seen."""

@@ -1,6 +1,6 @@
 """Reading a journal: any process may, at any time, without disturbing the one that writes."""
 
-import sqlite3
+import re
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -10,7 +10,7 @@ import msgspec
 
 from host_bridge.journal.chain import Chain, Mark, Row, Stored, record_hash
 from host_bridge.journal.errors import JournalBroken, JournalRolledBack, NotEnrolled
-from host_bridge.journal.store import open_reader
+from host_bridge.journal.store import FAILURES, journal_error, open_reader
 from protocols.events.events import Event, decode_event, event_key
 from protocols.events.frames import EnrolmentRecord, Person, Refused
 
@@ -41,12 +41,12 @@ class JournalReader:
         self._reading = Lock()
         try:
             self._reads = open_reader(path)
-        except sqlite3.Error as error:
-            raise JournalBroken(getattr(error, "sqlite_errorname", str(error))) from error
+        except FAILURES as error:
+            raise journal_error(error) from error
         try:
             self.record_bytes: bytes = self._row("SELECT CAST(record AS BLOB) FROM enrolment")[0]
             self.record = msgspec.json.decode(self.record_bytes, type=EnrolmentRecord)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             self._reads.close()
             raise JournalBroken("enrolment record is malformed") from error
         except JournalBroken:
@@ -128,6 +128,18 @@ class JournalReader:
         rows = self._rows(f"{_STORED} WHERE original = ?", event_id)
         return _stored(rows[0]) if rows else None
 
+    def check_log(self) -> None:
+        """`JournalBroken` where SQLite's log breaks off before events that others follow; nothing has changed.
+
+        SQLite reads the log up to the first frame that is not whole and takes what follows for a commit that was cut
+        off, which holds one event at most.
+        """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        name = re.escape(f"{self.record.terminal}/{self.record.epoch}/".encode())
+        found = re.findall(name + rb"(\d+)(?:settlement|refund|refusal)", log.read_bytes() if log.exists() else b"")
+        if max(map(int, found), default=0) > self.end + 1:
+            raise JournalBroken("the log is damaged", self.end + 1)
+
     def verify(self) -> Mark:
         """Check the whole file: pages, chain, signatures, mark. The end of the chain; `JournalBroken`."""
         found = self._rows("PRAGMA integrity_check(1)")
@@ -141,7 +153,10 @@ class JournalReader:
 
     def _checked(self, chain: Chain, limit: int, *, signature: bool) -> list[Stored]:
         rows = self._rows(f"{_STORED} WHERE event.seq > ? ORDER BY event.seq LIMIT ?", chain.at.seq, limit)
-        return [_stored(row, chain.follow(Row(*row[:9]), signature=signature)) for row in rows]
+        try:
+            return [_stored(row, chain.follow(Row(*row[:9]), signature=signature)) for row in rows]
+        except FAILURES as error:
+            raise JournalBroken("damaged values", chain.at.seq + 1) from error
 
     def _check_mark(self) -> None:
         mark = self.mark
@@ -166,8 +181,8 @@ class JournalReader:
         with self._reading:
             try:
                 return self._reads.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
-                raise JournalBroken(getattr(error, "sqlite_errorname", str(error))) from error
+            except FAILURES as error:
+                raise journal_error(error) from error
 
 
 def _stored(row: tuple[Any, ...], event: Event | None = None) -> Stored:
@@ -180,5 +195,5 @@ def _stored(row: tuple[Any, ...], event: Event | None = None) -> Stored:
 def _decode(seq: int, data: bytes) -> Event:
     try:
         return decode_event(data)
-    except msgspec.MsgspecError as error:
+    except FAILURES as error:
         raise JournalBroken("bytes are no event", seq) from error

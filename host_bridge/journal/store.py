@@ -15,11 +15,13 @@ Tables, for readers with nothing but `sqlite3`:
 - `remembered(person, answer, time, pending, pending_seq)`: last known answers of the centre, see `people.py`.
 """
 
+import errno
 import fcntl
 import os
 import sqlite3
 from pathlib import Path
 
+import msgspec
 from sqlite_utils import Database, Migrations
 
 from host_bridge.journal.errors import JournalBroken, JournalFull, JournalInUse
@@ -27,6 +29,8 @@ from host_bridge.journal.errors import JournalBroken, JournalFull, JournalInUse
 FULL = 2
 """`PRAGMA synchronous`: every commit is on the disk when it returns."""
 BUSY_MS = 5000
+FAILURES = (sqlite3.Error, OSError, ValueError, TypeError, msgspec.MsgspecError)
+"""What a failing disk or a damaged file makes of reading: SQLite finds most damage, the rest is wrong values."""
 
 migrations = Migrations("journal")
 
@@ -78,10 +82,15 @@ def first_tables(db: Database) -> None:
     )
 
 
-def journal_error(error: sqlite3.Error) -> JournalFull | JournalBroken:
-    """What an SQLite error means for the journal; `reason` is SQLite's name for it."""
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
-    return JournalFull() if name == "SQLITE_FULL" else JournalBroken(name)
+def journal_error(error: Exception) -> JournalFull | JournalBroken:
+    """What one of `FAILURES` means for the journal; `reason` is the name SQLite or the system has for it."""
+    if isinstance(error, sqlite3.Error):
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+    elif isinstance(error, OSError):
+        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    else:
+        name = "damaged values"
+    return JournalFull() if name in ("SQLITE_FULL", "ENOSPC") else JournalBroken(name)
 
 
 def open_writer(path: Path) -> Database:
@@ -92,6 +101,7 @@ def open_writer(path: Path) -> Database:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         _durable(connection)
+        _renew_log(connection, path)
         connection.execute("PRAGMA journal_size_limit=16777216")
         db = Database(connection, recursive_triggers=False, execute_plugins=False)
         known = {migration.name for migration in migrations.pending(Database(memory=True))}
@@ -129,6 +139,23 @@ def take_lock(path: Path) -> int:
     os.truncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())
     return descriptor
+
+
+def _renew_log(connection: sqlite3.Connection, path: Path) -> None:
+    """Write SQLite's log over itself and sync it; `OSError`.
+
+    What a failed sync left there can be read, but no later sync would bring it to the disk.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        descriptor = os.open(path.with_name(f"{path.name}-wal"), os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.pwrite(descriptor, os.pread(descriptor, os.fstat(descriptor).st_size, 0), 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def _durable(connection: sqlite3.Connection) -> None:

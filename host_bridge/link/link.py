@@ -283,7 +283,9 @@ class Link:
         except ValueError:
             self.bad_receipts += 1
             return
-        self._publisher.receipt(self._journal.mark.seq, missing, self._clock.monotonic_ms())
+        mark = min([self._journal.mark.seq, *(first - 1 for first, _ in missing)])
+        self._publisher.lost(mark)
+        self._publisher.receipt(mark, missing, self._clock.monotonic_ms())
 
     def _answer(self, arrived: Arrived) -> None:
         asked = self._asked.get(arrived.correlation)

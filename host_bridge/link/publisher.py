@@ -62,6 +62,12 @@ class Publisher:
             if any(first <= frame.last and frame.first <= last for first, last in missing):
                 frame.due_ms = min(frame.due_ms, max(now_ms, frame.at_ms + ASKED_AGAIN_MS))
 
+    def lost(self, mark: int) -> None:
+        """The centre has nothing behind `mark`; what it had before is sent again."""
+        if mark < self.mark:
+            self.mark = mark
+            self._sent.clear()
+
     def restart(self) -> None:
         """A new connection or a new centre: everything from the mark on is sent again at once."""
         self._sent.clear()

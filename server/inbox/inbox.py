@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
 from protocols.events.frames import Receipt, sign_receipt
 from protocols.events.steps import OnStep
@@ -18,14 +18,12 @@ from server.inbox.evidence import note_evidence
 from server.inbox.intake import take_message
 from server.inbox.message import Message, Outbound
 from server.inbox.receipts import receipt_of
-from server.store.store import Store, check_lease, millis
+from server.store.store import FAULTS, Store, check_lease, millis
 from server.terminals.registry import enrolled
 
 BATCH = 200
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
-FAULTS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
-"""Database errors that a retry does not cure."""
 
 log = logging.getLogger(__name__)
 

@@ -161,5 +161,7 @@ def _take_presence(connection: Connection, who: Enrolled, message: Message, now_
         return presence.state == "birth"
     if presence.state == "birth" and presence.end < who.mark.seq and not message.retained:
         raise_alarm(connection, who.terminal, number("journal_rolled_back"), now_ms)
+    if presence.state == "birth" and presence.mark > who.mark.seq:
+        raise_alarm(connection, who.terminal, number("store_rolled_back"), now_ms)
     note_presence(connection, who.terminal, presence, now_ms)
     return presence.state == "birth"

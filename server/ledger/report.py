@@ -105,7 +105,7 @@ def chains(connection: Connection) -> Chains:
             .order_by(events.c.seq)
         )
         for event in stored:
-            if event.seq != seq + 1 or prev_of(event.data) != digest or event_hash(event.data) != event.hash:
+            if event.seq != seq + 1 or event_hash(event.data) != event.hash or prev_of(event.data) != digest:
                 break
             digest, seq = event.hash, event.seq
         total += seq

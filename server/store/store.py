@@ -1,5 +1,7 @@
 """Opening the store, reading from it, and one write transaction at a time."""
 
+import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,15 @@ from typing import Any
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, select, update
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NotSupportedError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from protocols.events.clock import SHANGHAI
 from server.errors import LeaseLost, StoreUnusable
@@ -19,6 +29,8 @@ from server.store import tables
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS = 5000
 LEASE = "inbox"
+FAULTS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
+"""Database errors that a retry does not cure."""
 FULL = 2
 """`PRAGMA synchronous` as SQLite reads it back."""
 
@@ -50,6 +62,8 @@ class Store:
             _prepare_sqlite(self._writer, "BEGIN IMMEDIATE", read_only=False)
             _prepare_sqlite(self._reader, "BEGIN", read_only=True)
         self._lock = threading.Lock()
+        self.failing = False
+        """The last write transaction ended in an error that is not about what was written."""
         self.commits = 0
         """Grows with every transaction written through this object; pages look here before they ask again."""
 
@@ -80,9 +94,11 @@ class Store:
             try:
                 with self._writer.begin() as connection:
                     yield connection
-            except DBAPIError:
+            except DBAPIError as error:
+                self.failing = not isinstance(error, FAULTS)
                 self._writer.dispose()
                 raise
+            self.failing = False
             self.commits += 1
 
     @contextmanager
@@ -114,6 +130,25 @@ def check_lease(connection: Connection, number: int) -> None:
         raise LeaseLost("lease_lost")
 
 
+def _renew_log(cursor: Any, path: Path) -> None:
+    """Write SQLite's log over itself and sync it.
+
+    What a failed sync left there can be read, but no later sync would bring it to the disk.
+    """
+    cursor.execute("BEGIN IMMEDIATE")
+    try:
+        descriptor = os.open(path.with_name(f"{path.name}-wal"), os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.pwrite(descriptor, os.pread(descriptor, os.fstat(descriptor).st_size, 0), 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise sqlite3.OperationalError("the log cannot be renewed") from error
+    finally:
+        cursor.execute("ROLLBACK")
+
+
 def _prepare_sqlite(engine: Engine, begin: str, *, read_only: bool) -> None:
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
@@ -126,6 +161,8 @@ def _prepare_sqlite(engine: Engine, begin: str, *, read_only: bool) -> None:
         synchronous = cursor.execute("PRAGMA synchronous").fetchone()[0]
         if (mode, synchronous) != ("wal", FULL):
             raise StoreUnusable("store_unusable", reason=f"journal_mode {mode}, synchronous {synchronous}")
+        if not read_only:
+            _renew_log(cursor, Path(engine.url.database or ""))
         if read_only:
             cursor.execute("PRAGMA query_only=ON")
         cursor.close()

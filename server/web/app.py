@@ -69,7 +69,7 @@ class Pages:
         self.live = Live(self._look, lambda: store.commits)
 
     def overview(self, connection: Connection, _: Request) -> Overview:
-        return overview(connection, self._clock.wall(), self._balance, listening=self._connected())
+        return self._overview(connection)
 
     def terminals(self, connection: Connection, _: Request) -> Any:
         return terminal_rows(connection, self._clock.wall())
@@ -138,18 +138,22 @@ class Pages:
         return answers.json({"live": True})
 
     async def ready(self, _: Request) -> Response:
-        """200 while the store can be read and the broker is there."""
-        store = await run_in_threadpool(self._readable)
+        """200 while the store can be read, takes what arrives, and the broker is there."""
+        store = await run_in_threadpool(self._works)
         broker = self._connected()
         return answers.json({"store": store, "broker": broker}, 200 if store and broker else 503)
 
-    def _readable(self) -> bool:
+    def _overview(self, connection: Connection) -> Overview:
+        now, writing = self._clock.wall(), not self._store.failing
+        return overview(connection, now, self._balance, listening=self._connected(), writing=writing)
+
+    def _works(self) -> bool:
         try:
             with self._store.read() as connection:
                 connection.execute(select(lease.c.number)).first()
         except SQLAlchemyError:
             return False
-        return True
+        return not self._store.failing
 
     def _picture(self, picture: Picture, request: Request) -> Any:
         with self._store.read() as connection:
@@ -160,7 +164,7 @@ class Pages:
 
     def _look(self, cursors: tuple[Cursor, ...]) -> tuple[Overview, tuple[tuple[StreamLine, ...], ...]]:
         with self._store.read() as connection:
-            now = overview(connection, self._clock.wall(), self._balance, listening=self._connected())
+            now = self._overview(connection)
             return now, tuple(stream_lines(connection, after=cursor) for cursor in cursors)
 
 

@@ -23,7 +23,7 @@ SHOWN = 8
 """Terminals on the first page."""
 
 
-def overview(connection: Connection, now: datetime, balance: "Balance", *, listening: bool) -> Overview:
+def overview(connection: Connection, now: datetime, balance: "Balance", *, listening: bool, writing: bool) -> Overview:
     """The whole first page at one moment."""
     rows = terminal_rows(connection, now)
     unwell = tuple(row for row in rows if row.tone != "quiet")
@@ -31,7 +31,7 @@ def overview(connection: Connection, now: datetime, balance: "Balance", *, liste
     return Overview(
         time=rfc3339(now),
         day=business_day(now),
-        books=Books(balance.of(connection), *_chains(connection, millis(now)), listening),
+        books=Books(balance.of(connection), *_chains(connection, millis(now)), listening, writing),
         figures=_figures(connection, now, rows),
         minutes=minutes,
         notes=_notes(connection, minutes[0].at, drained),

@@ -117,7 +117,8 @@ class Books(msgspec.Struct, frozen=True):
     """Whether the centre is in order.
 
     `off_fen` is 0 where the ledger adds up; `chained` events hang in unbroken chains, `gaps` chains wait for a missing
-    one; `alarms` came in the last day; `listening`: the broker has the centre.
+    one; `alarms` came in the last day; `listening`: the broker has the centre; `writing`: the
+    store takes what arrives.
     """
 
     off_fen: int
@@ -125,6 +126,7 @@ class Books(msgspec.Struct, frozen=True):
     gaps: int
     alarms: int
     listening: bool
+    writing: bool
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):

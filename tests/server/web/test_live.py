@@ -114,7 +114,9 @@ def _live(centre: Centre) -> tuple[Live, list[int]]:
     def look(cursors: tuple[Cursor, ...]) -> tuple[Overview, tuple[tuple[StreamLine, ...], ...]]:
         looks.append(len(cursors))
         with centre.store.read() as connection:
-            return overview(connection, centre.clock.wall(), Balance(), listening=True), ((),) * len(cursors)
+            return overview(connection, centre.clock.wall(), Balance(), listening=True, writing=True), ((),) * len(
+                cursors
+            )
 
     return Live(look, lambda: centre.store.commits), looks
 

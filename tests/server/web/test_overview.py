@@ -16,7 +16,7 @@ from tests.server.web.centre import Centre, Morning, Terminal
 
 def _overview(centre: Centre) -> Overview:
     with centre.store.read() as connection:
-        return overview(connection, centre.clock.wall(), Balance(), listening=True)
+        return overview(connection, centre.clock.wall(), Balance(), listening=True, writing=True)
 
 
 def _reasons(centre: Centre, terminal: Terminal) -> dict[str, str]:
