@@ -46,6 +46,9 @@ soak: ## kill terminal, broker and centre under load (ARGS='--kills 200 --settle
 soak-long: ## the same with 1,000 kills over 10,000 settlements
 	$(RUN)python -m tests.chaos.soak --kills 1000 --settlements 10000 $(ARGS)
 
+powercut: ## cut the power at every boundary of what terminal and centre write (ARGS='--every 20 --json' for a part)
+	$(RUN)python -m tests.chaos.powercut $(ARGS)
+
 mutants: ## break a rule at a time in a copy of the tree; the suite must notice (ARGS='--only NAME --json')
 	$(RUN)python -m tests.chaos.mutants $(ARGS)
 
@@ -67,4 +70,4 @@ newcomer: ## run the README's two commands in a fresh Debian root (SUITE=bookwor
 clean: ## remove what was set up and what was recorded
 	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help demo test lint format types pytest gen gen-check soak soak-long mutants bench-journal bench-reader pictures lock newcomer clean
+.PHONY: help demo test lint format types pytest gen gen-check soak soak-long mutants powercut bench-journal bench-reader pictures lock newcomer clean
