@@ -1,4 +1,4 @@
-"""The card's data dictionary: directories, files, items, access rules; a table per version (`tables/*.toml`).
+"""The card's data dictionary: directories, files, items, access rules, keys; a table per version (`tables/*.toml`).
 
 Whoever reads a card and whoever imitates one take them from here; a new version is a new table.
 """
@@ -12,13 +12,14 @@ from typing import Literal, TypeVar
 import msgspec
 
 from protocols.sscard.items import Item
+from protocols.sscard.keys import CardKeys
 
 TABLES = Path(__file__).parent / "tables"
 _VERSION = re.compile(r"[0-9]\.[0-9]{1,2}")
 
 Structure = Literal["linear", "fixed", "cyclic", "transparent"]
 Changes = dict[str, dict[str, bool | int | str]]
-"""Fields of rows that differ: by `SSSE EF06` for a file, by `DF02 EF06 60` for an item."""
+"""Fields of rows that differ: by `SSSE EF06` for a file, `DF02 EF06 60` for an item, `RKSSSE` for a key."""
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 
 
@@ -111,11 +112,14 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     answers: dict[str, Changes]
 
 
+NO_KEYS = CardKeys(source="", versions=(), unverified="", rows=())
+
+
 class CardFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything on a card of one version; `algorithm` is its cipher's number (ssc-card.md 1).
 
     Items may hold values with the meaning of version `rewritten`. A table with a `base` is that of another version
-    with `changes`, and its own directories and questions besides.
+    with `changes`, and its own directories and questions besides; its keys are those of the other.
     """
 
     version: str
@@ -127,6 +131,7 @@ class CardFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     rewritten: str = ""
     changes: Changes = {}
     directories: tuple[Directory, ...] = msgspec.field(name="directory")
+    keys: CardKeys = NO_KEYS
     questions: tuple[Question, ...] = msgspec.field(name="open", default=())
 
     def directory(self, name: str) -> Directory:
@@ -152,6 +157,9 @@ class CardFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         """The table with other fields in some rows; `KeyError` for a row it lacks."""
         table = self
         for where, fields in changes.items():
+            if " " not in where:
+                table = msgspec.structs.replace(table, keys=table.keys.changed(where, fields))
+                continue
             name, ef, *tags = where.split()
             directory = table.directory(name)
             file = directory.file(ef)
@@ -193,8 +201,16 @@ def card_files(version: str) -> CardFiles:
         return files
     base = card_files(files.base)
     return msgspec.structs.replace(
-        files, directories=base.directories + files.directories, questions=base.questions + files.questions
+        files,
+        directories=base.directories + files.directories,
+        keys=base.keys,
+        questions=base.questions + files.questions,
     ).changed(files.changes)
+
+
+def card_keys(version: str) -> CardKeys:
+    """The keys of a card of this version; `KeyError` where there is no table."""
+    return card_files(version).keys
 
 
 def granted(rule: str, rights: frozenset[str]) -> bool:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from protocols.sscard.files import CardFiles, Directory, File, Internal, card_files, versions
 from protocols.sscard.items import Item
 
-HEAD = """# Files on the card
+HEAD = """# Files and keys on the card
 
-Every directory, file and item of the card versions 1.00, 2.00 and 3.00, made by `make gen` from
+Every directory, file, item and key of the card versions 1.00, 2.00 and 3.00, made by `make gen` from
 `protocols/sscard/tables/*.toml`.
 
 Numbers are hexadecimal unless a unit is given. Length is that of the value; a record is tag, length, value. Types: an
@@ -17,6 +17,7 @@ the short names of `ssc-card.md` 0. **unverified** rows are inferred or disputed
 switched on simulated cards: `choices = { holder_read = "free" }` under `[card]` of a person file. Chinese names are
 ours where the sheet has none.
 """
+KEY_COLUMNS = "| key | card id | PSAM usage / id | HSM address | purpose | confidence |\n|---|---|---|---|---|---|\n"
 COLUMNS = "| record | tag | 名称 · name | type | length | source | confidence |\n|---|---|---|---|---|---|---|\n"
 
 
@@ -43,6 +44,8 @@ def _version(tables: CardFiles) -> Iterator[str]:
         files = tuple(file for file in directory.files if file not in known)
         if same is None or files or directory not in same.directories:
             yield from _directory(tables, directory, files)
+    if same is None or tables.keys != same.keys:
+        yield from _keys(tables)
 
 
 def _directory(tables: CardFiles, directory: Directory, files: tuple[File, ...]) -> Iterator[str]:
@@ -82,6 +85,18 @@ def _internal(internal: Internal) -> Iterator[str]:
     yield f"{internal.source}; {internal.mark}\n\n{COLUMNS}"
     for item in internal.items:
         yield from _item(item, "–", (internal.source, internal.mark), "")
+
+
+def _keys(tables: CardFiles) -> Iterator[str]:
+    keys = tables.keys
+    yield f"\n### {tables.version} keys\n\nEach may be there in versions {', '.join(map(str, keys.versions))}, "
+    yield f"which a 17th byte selects{_doubt(keys.unverified)}; {keys.source}\n\n{KEY_COLUMNS}"
+    for key in keys.rows:
+        numbers = ["–" if value is None else f"{value:02X}" for value in (key.id, key.usage, key.psam_id)]
+        doubt = _doubt(key.unverified, *_asked(tables, key.name))
+        length = ", single DES on cards with 3DES" if key.single else ""
+        yield f"| {key.name} ({key.directory}) | {numbers[0]} | {numbers[1]} / {numbers[2]} | {key.hsm or '–'} | "
+        yield f"{key.purpose}{length} | {key.mark}{doubt} |\n"
 
 
 def _item(item: Item, records: str, said: tuple[str, str], doubt: str, depth: int = 0) -> Iterator[str]:
