@@ -3,12 +3,45 @@
 from typing import ClassVar
 
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderInUse
+from protocols.iso7816 import status
+from protocols.sscard.commands import VERIFY
+
+STATUS_TEXTS = {
+    status.SW_MEMORY_FAILURE: "card_memory_failure",
+    status.SW_WRONG_LENGTH: "card_wrong_length",
+    status.SW_STATE_NOT_ACCEPTED: "card_state_not_accepted",
+    status.SW_FILE_STRUCTURE: "card_file_structure",
+    status.SW_REFERENCED_DATA_INVALID: "card_challenge_missing",
+    status.SW_NO_CURRENT_EF: "card_no_current_file",
+    status.SW_MAC_MISSING: "card_mac_missing",
+    status.SW_MAC_WRONG: "card_mac_wrong",
+    status.SW_WRONG_DATA: "card_wrong_data",
+    status.SW_FUNCTION_NOT_SUPPORTED: "card_function_not_supported",
+    status.SW_RECORD_NOT_FOUND: "card_record_missing",
+    status.SW_NO_SPACE: "card_file_full",
+    status.SW_TLV_LENGTH: "card_record_length",
+    status.SW_WRONG_P1P2: "card_wrong_parameters",
+    status.SW_KEY_NOT_FOUND: "card_key_not_found",
+    status.SW_OFFSET_OUTSIDE: "card_offset_outside",
+    status.SW_INS_UNKNOWN: "card_instruction_unknown",
+    status.SW_CLA_UNKNOWN: "card_class_unknown",
+    status.SW_INVALID_DATA: "card_invalid_data",
+    status.SW_PAYMENT_MAC_INVALID: "card_payment_mac_wrong",
+    status.SW_AMOUNT_NOT_SUFFICIENT: "card_balance_too_small",
+    status.SW_COUNTER_AT_MAXIMUM: "card_counter_used_up",
+    status.SW_KEY_INDEX_NOT_SUPPORTED: "card_key_index_unknown",
+    status.SW_MAC_NOT_AVAILABLE: "card_proof_missing",
+}
+"""Text keys of the status words of ssc-card.md 4.4 that need no class of their own."""
+CHANGE_PIN = 0x5E
+PIN_INSTRUCTIONS = (VERIFY, CHANGE_PIN)
+"""Those whose 63Cx and 6983 are about the PIN; of every other instruction they are about a key."""
 
 
 class CardError(Exception):
     """The card, or what is on it, does not allow the step."""
 
-    key: ClassVar[str] = "card_unexpected_status"
+    key: str = "card_unexpected_status"
 
     @property
     def facts(self) -> dict[str, str]:
@@ -101,6 +134,12 @@ class AccessRefused(StatusError):
     key = "card_access_refused"
 
 
+class ConditionsNotMet(AccessRefused):
+    """The card does not allow this now (-27013)."""
+
+    key = "card_conditions_not_met"
+
+
 class KeyMissing(AccessRefused):
     """The file opens with a key that this terminal has not got; `rule` is that of the table, the PIN is not enough."""
 
@@ -120,13 +159,33 @@ class FileMissing(StatusError):
 
     key = "card_file_missing"
 
-    def __init__(self, sw: int, file: str) -> None:
+    def __init__(self, sw: int, file: str = "?") -> None:
         self.file = file
         super().__init__(sw, f"no {file}")
 
     @property
     def facts(self) -> dict[str, str]:
         return {**super().facts, "file": self.file}
+
+
+class KeyWrong(StatusError):
+    """The card does not accept a key; `tries` are left (-25536 and following)."""
+
+    key = "card_key_wrong"
+
+    def __init__(self, tries: int) -> None:
+        self.tries = tries
+        super().__init__(0x63C0 | tries)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {**super().facts, "tries": str(self.tries)}
+
+
+class KeyLocked(StatusError):
+    """The key is locked for good (-27011)."""
+
+    key = "card_key_locked"
 
 
 class ApplicationBlocked(StatusError):
@@ -142,13 +201,37 @@ class CardBlocked(StatusError):
 
 
 class UnexpectedStatus(StatusError):
-    """A status word that this command should not give; `ins` is its instruction."""
-
-    key = "card_unexpected_status"
+    """A status word that this step does not expect; `key` names its condition, `ins` is its instruction."""
 
     def __init__(self, sw: int, ins: int) -> None:
         self.ins = ins
+        if status.more_data(sw) is not None:
+            self.key = "card_answer_unfinished"
+        elif status.exact_le(sw) is not None:
+            self.key = "card_wrong_answer_length"
+        else:
+            self.key = STATUS_TEXTS.get(sw, "card_unexpected_status")
         super().__init__(sw, f"to INS {ins:02X}")
+
+
+_KINDS: dict[int, type[AccessRefused | FileMissing | ApplicationBlocked]] = {
+    status.SW_SECURITY_STATUS: AccessRefused,
+    status.SW_CONDITIONS_OF_USE: ConditionsNotMet,
+    status.SW_FILE_NOT_FOUND: FileMissing,
+    status.SW_APPLICATION_BLOCKED: ApplicationBlocked,
+}
+
+
+def refusal(sw: int, ins: int) -> StatusError:
+    """The condition that a status word other than 9000 stands for in the answer to `ins` (ssc-card.md 4.4)."""
+    tries, about_pin = status.tries_left(sw), ins in PIN_INSTRUCTIONS
+    if sw == status.SW_AUTHENTICATION_BLOCKED:
+        return PinLocked(sw) if about_pin else KeyLocked(sw)
+    if tries is not None:
+        if not about_pin:
+            return KeyWrong(tries)
+        return PinWrong(tries) if tries else PinLocked(sw)
+    return _KINDS[sw](sw) if sw in _KINDS else UnexpectedStatus(sw, ins)
 
 
 def text_key(error: CardError | ReaderError) -> tuple[str, dict[str, str]]:

@@ -5,8 +5,6 @@ from datetime import date
 import msgspec
 
 from host_bridge.card.errors import (
-    AccessRefused,
-    ApplicationBlocked,
     CardBlocked,
     CardError,
     CardIdMalformed,
@@ -15,12 +13,11 @@ from host_bridge.card.errors import (
     MalformedFile,
     NotSupported,
     PinFormat,
-    PinLocked,
-    PinWrong,
-    UnexpectedStatus,
     WrongCard,
+    refusal,
 )
 from host_bridge.card.t0_follow_up import T0FollowUp
+from host_bridge.card.values import Values
 from host_bridge.readers.reader import CardConnection
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu
@@ -29,7 +26,6 @@ from protocols.sscard import commands
 from protocols.sscard.content import Content, FileDecoder
 from protocols.sscard.files import CardFiles, Directory, File, card_files, granted
 from protocols.sscard.identity import age_on, psn_type_of
-from protocols.sscard.items import ItemError, decode_text
 from protocols.sscard.pin import PinFormatError, pin_block, wipe
 
 ISSUER_VERSION = "2.00"
@@ -41,11 +37,10 @@ LAST_OFFSET = 0x7FFF
 APPLICATION_ID = "D156000005"
 FCI, DF_NAME = 0x6F, 0x84
 
-_REFUSALS: dict[int, type[AccessRefused | ApplicationBlocked]] = {
-    status.SW_SECURITY_STATUS: AccessRefused,
-    status.SW_CONDITIONS_OF_USE: AccessRefused,
-    status.SW_APPLICATION_BLOCKED: ApplicationBlocked,
-}
+REFUSED = frozenset({status.SW_SECURITY_STATUS, status.SW_CONDITIONS_OF_USE, status.SW_APPLICATION_BLOCKED})
+"""What a range of records and a single one are refused with alike."""
+P1_REFUSED = frozenset({status.SW_FUNCTION_NOT_SUPPORTED, status.SW_WRONG_P1P2, status.SW_WRONG_LENGTH})
+"""How a card refuses a form of SELECT that it does not know."""
 
 
 class Issuer(msgspec.Struct, frozen=True):
@@ -79,74 +74,10 @@ class Insurance(msgspec.Struct, frozen=True):
     flags: str
 
 
-class Values:
-    """What was read of one file: values by tag, without the records the card does not have."""
-
-    def __init__(self, path: str, file: File, values: dict[int, bytes]) -> None:
-        self._path, self._file, self._values = path, file, values
-
-    def raw(self, tag: int) -> bytes:
-        """The padded value; `MalformedFile` where the record is missing."""
-        if tag not in self._values:
-            raise MalformedFile(self._path, tag)
-        return self._values[tag]
-
-    def text(self, tag: int) -> str:
-        """The value without padding; `MalformedFile` where it is missing, blank or does not fit the table."""
-        try:
-            text = self._file.item(tag).decode(self.raw(tag))
-        except ItemError:
-            raise MalformedFile(self._path, tag) from None
-        if not text:
-            raise MalformedFile(self._path, tag)
-        return text
-
-    def digits(self, tag: int) -> str:
-        """The value where it is decimal digits."""
-        text = self.text(tag)
-        if not text.isdecimal():
-            raise MalformedFile(self._path, tag)
-        return text
-
-    def date(self, tag: int) -> date:
-        """The date of a YYYYMMDD item."""
-        text = self.text(tag)
-        try:
-            return date(int(text[:4]), int(text[4:6]), int(text[6:]))
-        except ValueError:
-            raise MalformedFile(self._path, tag) from None
-
-    def rewritten(self, later: File) -> "Values":
-        """The values with the meaning of a later version; `NotSupported` for the first that has not got it."""
-        values: dict[int, bytes] = {}
-        for tag, value in self._values.items():
-            old, new = self._file.item(tag), later.item(tag)
-            lead = value if old.length == new.length else old.rewritten(value, new)
-            if lead is None:
-                raise NotSupported(tag)
-            values[tag] = lead
-        return Values(self._path, later, values)
-
-    def blank(self, tag: int) -> bool:
-        """Whether the item is missing or holds only padding."""
-        return not self._values.get(tag, b"").strip(b"\0\xff")
-
-    def joined(self, tag: int, extension: int) -> str:
-        """Text that goes on in another item, which may be missing."""
-        value = self.raw(tag).rstrip(b"\0") + self._values.get(extension, b"")
-        try:
-            text = decode_text(tag, value)
-        except ItemError:
-            raise MalformedFile(self._path, tag) from None
-        if not text:
-            raise MalformedFile(self._path, tag)
-        return text
-
-
 def _refusal(sw: int, ins: int, file: File | None = None) -> CardError:
     if sw == status.SW_SECURITY_STATUS and file is not None and not granted(file.read, frozenset({"PIN"})):
         return KeyMissing(sw, file.read)
-    return _REFUSALS[sw](sw) if sw in _REFUSALS else UnexpectedStatus(sw, ins)
+    return refusal(sw, ins)
 
 
 def _value(path: str, tag: int, record: bytes) -> bytes:
@@ -173,11 +104,13 @@ def _df_name(fci: bytes) -> bytes | None:
 class CardSession:
     """One powered card; every step may raise a `CardError`, and reader errors pass through.
 
-    It does the T=0 follow-up itself, so any `CardConnection` will do. Reset or reconnect means a new session.
+    It does the T=0 follow-up itself, so any `CardConnection` will do, also one that gives whole answers. An EF is
+    selected with P1 = 02, and with 00 on a card that refuses this. Reset or reconnect means a new session.
     """
 
     def __init__(self, connection: CardConnection) -> None:
         self._connection = T0FollowUp(connection)
+        self._select_ef = commands.select_ef
         self._tables: CardFiles | None = None
         self._directory: Directory | None = None
         self._file: File | None = None
@@ -230,7 +163,7 @@ class CardSession:
             return 0
         tries = status.tries_left(sw)
         if tries is None:
-            raise _refusal(sw, commands.VERIFY)
+            raise refusal(sw, commands.VERIFY)
         return tries
 
     def verify_pin(self, digits: bytearray) -> None:
@@ -249,14 +182,8 @@ class CardSession:
         finally:
             wipe(digits)
             wipe(block)
-        if sw == status.SW_SUCCESS:
-            return
-        tries = status.tries_left(sw)
-        if tries:
-            raise PinWrong(tries)
-        if tries == 0 or sw == status.SW_AUTHENTICATION_BLOCKED:
-            raise PinLocked(sw)
-        raise _refusal(sw, commands.VERIFY)
+        if sw != status.SW_SUCCESS:
+            raise refusal(sw, commands.VERIFY)
 
     def read_insurance(self, on: date) -> Insurance:
         """DF04 EF05, after the PIN; `on` is today: a resident's person kind depends on the age.
@@ -301,7 +228,7 @@ class CardSession:
         answer = self._connection.transmit(commands.read_record(1, expected, mode=commands.TO_LAST))
         if answer.sw == status.SW_RECORD_NOT_FOUND:
             return ()
-        if answer.sw in _REFUSALS:
+        if answer.sw in REFUSED:
             raise _refusal(answer.sw, commands.READ_RECORD, file)
         try:
             found = parse_tlvs(answer.data)
@@ -381,7 +308,7 @@ class CardSession:
         if answer.sw == status.SW_FUNCTION_NOT_SUPPORTED:
             raise CardBlocked(answer.sw)
         if answer.sw != status.SW_SUCCESS:
-            raise _refusal(answer.sw, commands.SELECT)
+            raise refusal(answer.sw, commands.SELECT)
         if name and answer.data and _df_name(answer.data) != name:
             raise WrongCard("DF name")
         self._directory = directory
@@ -389,9 +316,12 @@ class CardSession:
     def _open(self, file: File) -> None:
         if self._file is file:
             return
-        sw = self._connection.transmit(commands.select_ef(file.fid)).sw
+        sw = self._connection.transmit(self._select_ef(file.fid)).sw
+        if sw in P1_REFUSED and self._select_ef is commands.select_ef:
+            self._select_ef = commands.select_fid
+            sw = self._connection.transmit(self._select_ef(file.fid)).sw
         if sw == status.SW_FILE_NOT_FOUND:
             raise FileMissing(sw, file.ef)
         if sw != status.SW_SUCCESS:
-            raise _refusal(sw, commands.SELECT)
+            raise refusal(sw, commands.SELECT)
         self._file = file
