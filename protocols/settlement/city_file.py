@@ -123,11 +123,16 @@ class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PinFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Kinds of care that ask for a PIN; what a PIN is at first, and where it is changed and reset."""
+    """Kinds of care that ask for a PIN; what a PIN is at first and how short it may be; where it is changed and reset.
+
+    `change_at_counter`: the counters of this city change the PINs of its own cardholders.
+    """
 
     asked: Sourced[tuple[str, ...]] | None = None
     defaults: Sourced[tuple[str, ...]] | None = None
     default_may_pay: Sourced[bool] | None = None
+    min_digits: Sourced[int] | None = None
+    change_at_counter: Sourced[bool] | None = None
     change_place: Sourced[Label] | None = None
     reset_place: Sourced[Label] | None = None
 

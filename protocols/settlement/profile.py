@@ -1,5 +1,6 @@
 """What a city lays down about splits, PIN, account and lost lines, as valid on a date."""
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from functools import cache
@@ -18,10 +19,14 @@ from protocols.settlement.city_file import (
 from protocols.settlement.codes import Label
 from protocols.settlement.money import fen
 from protocols.settlement.split import SplitRules
+from protocols.sscard.pin import MAX_DIGITS, MIN_DIGITS
 
 INPATIENT = ("21", "22", "23", "24", "52")
 NEVER_PROVISIONAL = (*INPATIENT, "14", "51", "53")
 """Kinds of care that are never settled without the centre (settlement.md B.10, design 3.4)."""
+LAST_SIX = "last_six"
+"""A default PIN that is the end of the holder's social security number."""
+_DEFAULT_PIN = re.compile(rf"{LAST_SIX}|\d{{{MIN_DIGITS},{MAX_DIGITS}}}", re.ASCII)
 
 OfflineRule = Literal["refuse", "full_cash", "provisional"]
 
@@ -90,9 +95,24 @@ class City:
         return value_of(self._file.pin.change_place, None)
 
     @property
+    def pin_change_at_counter(self) -> bool:
+        """Whether counters of this city change the PINs of its cardholders (001-20); no where no rule says so."""
+        return value_of(self._file.pin.change_at_counter, False)
+
+    @property
+    def pin_min_digits(self) -> int:
+        """How many digits a new PIN has at least; the card's own minimum where the city names none."""
+        return value_of(self._file.pin.min_digits, MIN_DIGITS)
+
+    @property
     def default_pins(self) -> tuple[str, ...]:
         """PINs of new cards: digits, or `last_six` of the social security number (003-2.23)."""
         return value_of(self._file.pin.defaults, ())
+
+    def default_pins_of(self, certno: str) -> tuple[str, ...]:
+        """The default PINs of one person as digits; a number that ends in X gives none of `last_six` (003-2.23)."""
+        pins = (certno[-6:] if pin == LAST_SIX else pin for pin in self.default_pins)
+        return tuple(pin for pin in pins if pin.isdecimal())
 
     @property
     def default_pin_may_pay(self) -> bool:
@@ -160,11 +180,22 @@ class City:
         )
 
     def _faults(self) -> Iterator[str]:
+        yield from self._pin_faults()
+        yield from self._care_faults()
+
+    def _pin_faults(self) -> Iterator[str]:
         if value_of(self._file.pin.asked, ()):
-            if not self.default_pin_may_pay and self.pin_change_place is None:
+            changed = self.pin_change_at_counter or self.pin_change_place is not None
+            if not self.default_pin_may_pay and not changed:
                 yield "a default PIN may not pay and no place changes it"
             if self._file.pin.reset_place is None:
                 yield "a PIN is asked for and no place resets it"
+        if not MIN_DIGITS <= self.pin_min_digits <= MAX_DIGITS:
+            yield "no PIN of a card is as long as the shortest one allowed"
+        if not all(map(_DEFAULT_PIN.fullmatch, self.default_pins)):
+            yield "a default PIN is neither digits nor last_six"
+
+    def _care_faults(self) -> Iterator[str]:
         provisional = value_of(self._file.offline.provisional, ())
         if provisional and self.offline_limits is None:
             yield "bills are settled without the centre and nothing limits them"

@@ -344,6 +344,11 @@ RESET = {"reset_place": sourced(["所", "office"])}
     [
         ({"pin": RESET | {"asked": sourced(["11"]), "default_may_pay": sourced(False)}}, "no place changes it"),
         ({"pin": {"asked": sourced(["11"])}}, "no place resets it"),
+        ({"pin": {"min_digits": sourced(3)}}, "shortest one allowed"),
+        ({"pin": {"min_digits": sourced(17)}}, "shortest one allowed"),
+        ({"pin": {"defaults": sourced(["last_four"])}}, "neither digits nor last_six"),
+        ({"pin": {"defaults": sourced(["123"])}}, "neither digits nor last_six"),
+        ({"pin": {"defaults": sourced(["１２３４"])}}, "neither digits nor last_six"),
         ({"offline": {"provisional": sourced([PROVISIONAL])}}, "nothing limits"),
         (
             {
@@ -396,12 +401,42 @@ def test_a_default_pin_that_may_not_pay_needs_a_place_to_change_it() -> None:
     assert not made({"pin": pin}).default_pin_may_pay
 
 
+def test_a_default_pin_that_may_not_pay_can_be_changed_at_the_counter() -> None:
+    """That is a way too, where no place is named."""
+    pin = RESET | {"asked": sourced(["11"]), "default_may_pay": sourced(False), "change_at_counter": sourced(True)}
+    assert made({"pin": pin}).pin_change_at_counter
+
+
+def test_where_counters_change_pins(beijing: City, demo_city: City) -> None:
+    """001-20: at designated institutions of the city; 003-2.24 and 002-12 name other places only."""
+    assert load_city("530600", DAY, simulated=False).pin_change_at_counter
+    assert not beijing.pin_change_at_counter
+    assert not load_city("430100", DAY, simulated=False).pin_change_at_counter
+    assert (demo_city.pin_change_at_counter, demo_city.pin_min_digits) == (True, 6)
+    assert beijing.pin_min_digits == 4  # no source: the card's own minimum (ssc-card.md 5)
+
+
+@pytest.mark.parametrize(
+    ("division", "certno", "pins"),
+    [
+        ("110000", "990101198802290036", ("290036",)),
+        ("110000", "99010119900101006X", ()),  # 003-2.23: ends in X, no six digits
+        ("430100", "990101198802290036", ("666666",)),
+        ("530600", "99010119900101006X", ("000000",)),
+    ],
+)
+def test_default_pins_of_a_person(division: str, certno: str, pins: tuple[str, ...]) -> None:
+    """003-2.23, 002-12, 001-20."""
+    assert load_city(division, DAY, simulated=False).default_pins_of(certno) == pins
+
+
 def test_a_city_that_says_nothing() -> None:
     """National ways, and 12333."""
     city = made({})
     assert (city.rounding, city.hotline, city.default_pins) == ("line", "12333", ())
     assert city.default_pin_may_pay
     assert not city.pin_asked("11")
+    assert (city.pin_min_digits, city.pin_change_at_counter) == (4, False)
     assert "12333" in city.pin_reset_place.zh
     assert city.offline("11", "310") == "full_cash"
 
