@@ -58,6 +58,9 @@ bench-journal: ## measure the terminal's commit, its backlog, and recovery after
 bench-reader: ## measure an APDU through each driver
 	$(RUN)python -m tests.bench.reader $(ARGS)
 
+bench-card: ## count APDUs and line time of reading a card, against record by record (ARGS=--json)
+	$(RUN)python -m tests.bench.card $(ARGS)
+
 pictures: ## take the README's pictures from a running site
 	$(RUN)python -m tests.system.pictures
 
@@ -70,4 +73,4 @@ newcomer: ## run the README's two commands in a fresh Debian root (SUITE=bookwor
 clean: ## remove what was set up and what was recorded
 	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help demo test lint format types pytest gen gen-check soak soak-long mutants powercut bench-journal bench-reader pictures lock newcomer clean
+.PHONY: help demo test lint format types pytest gen gen-check soak soak-long mutants powercut bench-journal bench-reader bench-card pictures lock newcomer clean

@@ -32,6 +32,9 @@ ISSUER_VERSION = "2.00"
 """SSSE EF05 has the same items in every version and names the version (ssc-card.md 3.3, 9.2)."""
 HISTORICAL_BYTES = 13
 MAX_ANSWER = 256
+RECORD_OVERHEAD = 9
+"""What one READ RECORD costs on the line beside the record, in characters: header, procedure byte, status word and two
+changes of direction (reader.md E.1)."""
 LAST_RECORD = 0xFE
 LAST_OFFSET = 0x7FFF
 APPLICATION_ID = "D156000005"
@@ -114,6 +117,7 @@ class CardSession:
         self._tables: CardFiles | None = None
         self._directory: Directory | None = None
         self._file: File | None = None
+        self._ranges = True
         self._brdy: date | None = None
 
     def read_issuer(self) -> Issuer:
@@ -213,7 +217,6 @@ class CardSession:
         directory = tables.directory(df)
         file = directory.file(ef)
         self._enter(directory)
-        self._open(file)
         decoder = FileDecoder(tables, directory, file)
         if file.structure == "transparent":
             return decoder.binary(self._binary(file))
@@ -221,23 +224,27 @@ class CardSession:
         return decoder.records(self._one_by_one(file) if records is None else records)
 
     def _range(self, file: File) -> tuple[bytes, ...] | None:
-        """All records of the current file at once; None where the card or the length of an answer does not allow it."""
+        """All records of a file at once, by SFI; None where the card or the length of an answer does not allow it."""
         expected = sum(item.record_length for item in file.records)
-        if not 0 < expected <= MAX_ANSWER:
+        if not self._ranges or not 0 < expected <= MAX_ANSWER:
             return None
-        answer = self._connection.transmit(commands.read_record(1, expected, mode=commands.TO_LAST))
+        self._file = None
+        by_sfi = commands.read_record(1, expected, sfi=file.sfi, mode=commands.TO_LAST)
+        answer = self._connection.transmit(by_sfi)
         if answer.sw == status.SW_RECORD_NOT_FOUND:
             return ()
         if answer.sw in REFUSED:
             raise _refusal(answer.sw, commands.READ_RECORD, file)
+        self._ranges = answer.sw == status.SW_SUCCESS
         try:
             found = parse_tlvs(answer.data)
         except TlvError:
             return None
-        return tuple(each.to_bytes() for each in found) if answer.sw == status.SW_SUCCESS else None
+        return tuple(each.to_bytes() for each in found) if self._ranges else None
 
     def _one_by_one(self, file: File) -> tuple[bytes, ...]:
-        """The records of the current file by number."""
+        """The records of a file by number."""
+        self._open(file)
         if file.structure == "cyclic":
             expected = [file.record_length] * file.capacity
         else:
@@ -254,7 +261,8 @@ class CardSession:
         return tuple(records)
 
     def _binary(self, file: File) -> bytes:
-        """All of the current transparent file, however long the card's is (ssc-card.md 10 no. 3, 4)."""
+        """All of a transparent file, however long the card's is (ssc-card.md 10 no. 3, 4)."""
+        self._open(file)
         content = b""
         while len(content) <= LAST_OFFSET:
             answer = self._connection.transmit(commands.read_binary(len(content), MAX_ANSWER))
@@ -275,22 +283,37 @@ class CardSession:
         return self._connection.transmit(command).sw
 
     def _read(self, tables: CardFiles, directory_name: str, ef: str, tags: tuple[int, ...]) -> Values:
-        """The records with these tags, by tag, so that items we do not know between them do not matter."""
+        """The records with these tags: the whole file at once where that is shorter on the line, else by tag.
+
+        Either way items that we do not know do not matter.
+        """
         directory = tables.directory(directory_name)
         file = directory.file(ef)
         self._enter(directory)
-        self._open(file)
-        path = f"{directory.name} {file.ef}"
-        values: dict[int, bytes] = {}
         lengths = {item.tag: item.record_length for item in file.items}
-        for tag in (tag for tag in tags if tag in lengths):  # version 1.00 has no name extension
-            answer = self._connection.transmit(commands.read_tag(tag, lengths[tag]))
+        wanted = {tag: lengths[tag] for tag in tags if tag in lengths}  # version 1.00 has no name extension
+        records = None
+        if sum(wanted.values()) + RECORD_OVERHEAD * (len(wanted) - 1) > sum(
+            item.record_length for item in file.records
+        ):
+            records = self._range(file)
+        if records is None:
+            return Values(f"{directory.name} {file.ef}", file, self._by_tag(directory, file, wanted))
+        values = {record[0]: record[2:] for record in reversed(records) if record[0] in wanted}
+        return Values(f"{directory.name} {file.ef}", file, values)
+
+    def _by_tag(self, directory: Directory, file: File, lengths: dict[int, int]) -> dict[int, bytes]:
+        """The values of these tags, as far as the card has them."""
+        self._open(file)
+        values: dict[int, bytes] = {}
+        for tag, length in lengths.items():
+            answer = self._connection.transmit(commands.read_tag(tag, length))
             if answer.sw == status.SW_RECORD_NOT_FOUND:
                 continue
             if answer.sw != status.SW_SUCCESS:
                 raise _refusal(answer.sw, commands.READ_RECORD, file)
-            values[tag] = _value(path, tag, answer.data)
-        return Values(path, file, values)
+            values[tag] = _value(f"{directory.name} {file.ef}", tag, answer.data)
+        return values
 
     def _enter(self, directory: Directory) -> None:
         if self._directory is not None and self._directory.name == directory.name:

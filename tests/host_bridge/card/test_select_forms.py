@@ -16,12 +16,13 @@ from protocols.iso7816.atr import Atr
 Make = Callable[..., VirtualCard]
 Connect = Callable[[VirtualCard], VirtualConnection]
 
-SELECT, GET_RESPONSE = 0xA4, 0xC0
+SELECT, READ_RECORD, GET_RESPONSE = 0xA4, 0xB2, 0xC0
 EF_BELOW_DF, BY_FID = 0x02, 0x00
+TO_LAST = 0b101
 
 
 class Between:
-    """Notes what the session sends, and answers SELECT EF with P1 = 02 or 00 by `refused` instead of the card."""
+    """Notes what the session sends; gives no ranges, and answers SELECT EF with P1 = 02 or 00 by `refused`."""
 
     def __init__(self, connection: VirtualConnection | T0FollowUp, refused: dict[int, int] | None = None) -> None:
         self._connection, self._refused = connection, refused or {}
@@ -35,6 +36,8 @@ class Between:
         self.seen.append(command)
         if command.ins == SELECT and command.data[:1] == b"\xef" and command.p1 in self._refused:
             return ResponseApdu(b"", self._refused[command.p1])
+        if command.ins == READ_RECORD and command.p2 & 7 == TO_LAST:
+            return ResponseApdu(b"", 0x6A81)
         return self._connection.transmit(command)
 
     def reset(self) -> Atr:

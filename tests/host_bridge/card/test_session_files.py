@@ -95,19 +95,18 @@ def test_every_file_is_read_or_refused(connected: Connected, version: str) -> No
 
 
 def test_a_range_is_one_command_and_record_by_record_the_way_out(connected: Connected) -> None:
-    """ssc-card.md 9.1: all of EF05 is 00B2010540."""
+    """ssc-card.md 4.2, 9.1: all of EF05 is 00B20105 40, with SFI 5 in P2 00B2012D 40."""
     seen: dict[int | None, list[str]] = {}
     contents = []
     for sw in (None, 0x6A81, 0x6A86, 0x6A83 - 1):
         card = NoRanges(connected(image_of("2.00")), sw)
         session = CardSession(card)
-        session.read_issuer()
-        card.seen.clear()
         contents.append(session.read_file("SSSE", "EF05"))
         reads = [each for each in card.seen if each.ins == commands.READ_RECORD]
         seen[sw] = [each.to_bytes().hex().upper() for each in reads]
-    assert seen[None] == ["00B2010540"]
-    assert seen[0x6A81][:3] == ["00B2010540", "00B2010412", "00B2020403"]
+    assert seen[None] == ["00B2012D40", "00B2012D40"]
+    assert seen[0x6A81][:2] == ["00B2012D40", "00B2010012"]
+    assert seen[0x6A81][-8:-5] == ["00B2010412", "00B2020403", "00B2030406"]
     assert contents[1:] == contents[:1] * 3
     assert [content.text for content in contents[0]][1:4] == ["3", "2.00", "915600000299010199010101"]
 
@@ -116,9 +115,32 @@ def test_a_file_longer_than_an_answer_is_read_record_by_record(connected: Connec
     card = NoRanges(connected(image_of("2.00")), None)
     session = CardSession(card)
     session.verify_pin(bytearray(b"135790"))
+    session.read_issuer()
+    card.seen.clear()
     contents = session.read_file("DF02", "EF05")
     assert [content.tag for content in contents] == ["42", "41", "43", "43", "44", "44"]
     assert not [each for each in card.seen if each.p2 & 7 == commands.TO_LAST and each.ins == commands.READ_RECORD]
+
+
+def test_a_whole_file_is_read_at_once_where_that_is_shorter(connected: Connected) -> None:
+    """Six of the seven records of SSSE EF05 cost more than all, three of sixteen of DF04 EF05 less (reader.md E.1)."""
+    card = NoRanges(connected(image_of("2.00")), None)
+    session = CardSession(card)
+    session.read_issuer()
+    session.read_holder()
+    session.verify_pin(bytearray(b"135790"))
+    session.read_insurance(date(2026, 11, 22))
+    reads = [each.to_bytes().hex().upper() for each in card.seen if each.ins == commands.READ_RECORD]
+    assert reads == ["00B2012D40", "00B201355B", "00B281000A", "00B2840005", "00B28C0003"]
+
+
+@pytest.mark.parametrize("sw", [0x6A81, 0x6A86, 0x6A82, 0x6700])
+def test_a_card_that_refuses_ranges_is_served_all_the_same(connected: Connected, sw: int) -> None:
+    card = NoRanges(connected(image_of("2.00")), sw)
+    session = CardSession(card)
+    assert session.read_issuer().card_no == "A12345674"
+    assert session.read_holder().name == "李建华"
+    assert sum(each.p2 & 7 == commands.TO_LAST for each in card.seen if each.ins == commands.READ_RECORD) == 1
 
 
 @pytest.mark.parametrize("sw", [None, 0x6A81])
