@@ -100,9 +100,9 @@ def test_a_card_that_cannot_be_written_falls_silent(make: Make, monkeypatch: pyt
     session = CardSession(VirtualReader(str(card.path)).connect())
     session.read_issuer()
 
-    def fails(card: VirtualCard, image: object) -> None:
-        raise CardFileError(card.path, "No space left on device")
+    def fails(path: Path, image: object) -> None:
+        raise CardFileError(path, "No space left on device")
 
-    monkeypatch.setattr(VirtualCard, "_write", fails)
+    monkeypatch.setattr("hardware.virtual.card_state.write_image", fails)
     with pytest.raises(CardMute):
         session.verify_pin(bytearray(b"135790"))
