@@ -1,20 +1,20 @@
-"""`ssc card`: read a card, verify its PIN, send single APDUs."""
+"""`ssc card`: read a card, verify and change its PIN, send single APDUs."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from typing import Annotated, NamedTuple, NoReturn
 
 import msgspec
 import typer
 
-from host_bridge.card.errors import AccessRefused, CardError, PinLocked, text_key
+from host_bridge.card.errors import PIN_INSTRUCTIONS, AccessRefused, CardError, NoPin, PinLocked, text_key
+from host_bridge.card.pin_entry import PinPad, PinRules, change_at_pad, change_typed, pad_of, verify_at_pad
 from host_bridge.card.session import CardSession, Holder, Issuer
 from host_bridge.readers.addresses import AddressError, open_reader
 from host_bridge.readers.reader import CardConnection, ReaderError
 from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from protocols.iso7816.status import SW_AUTHENTICATION_BLOCKED, meaning
-from protocols.sscard.commands import VERIFY
 from protocols.sscard.content import Content
 from protocols.sscard.files import card_files
 from protocols.sscard.identity import mask_card_no, mask_certno, mask_name
@@ -25,6 +25,8 @@ CARD_ID_SHOWN = 16
 """Region and application of the card identification code; its serial is masked."""
 HELP_ZH = {"place": "参保地社保经办机构", "hotline": "12333"}
 HELP_EN = {"place": "the agency of the insured place", "hotline": "12333"}
+
+AT_PAD_ZH, AT_PAD_EN = "请在密码键盘上输入", "Enter at the PIN pad"
 
 app = typer.Typer(no_args_is_help=True)
 Address = Annotated[
@@ -40,14 +42,21 @@ FileName = Annotated[
 Apdus = Annotated[list[str], typer.Argument(help="十六进制，每个参数一条 · hexadecimal, one each")]
 
 
+class Opened(NamedTuple):
+    """The powered card, and the pad of its reader where there is one."""
+
+    connection: CardConnection
+    pad: PinPad | None
+
+
 @app.command()
 def read(reader: Address, file: FileName = None, show: Show = False, as_json: Json = False) -> None:
     """读发卡信息和持卡人 · Read issuer, holder and PIN tries left; with --file that file instead."""
     if file is not None:
         _read_file(reader, file, show, as_json)
         return
-    with _card(reader, as_json) as connection:
-        session = CardSession(connection)
+    with _card(reader, as_json) as card:
+        session = CardSession(card.connection)
         issuer, holder, tries = session.read_issuer(), session.read_holder(), session.pin_tries()
     found = msgspec.to_builtins({"issuer": issuer, "holder": holder, "pin_tries": tries})
     if not show:
@@ -61,10 +70,10 @@ def read(reader: Address, file: FileName = None, show: Show = False, as_json: Js
 
 @app.command("verify-pin")
 def verify_pin(reader: Address, as_json: Json = False) -> None:
-    """验证密码 · Verify the PIN, which is asked for without echo."""
-    with _card(reader, as_json) as connection:
-        session = CardSession(connection)
-        _ask_pin(session)
+    """验证密码 · Verify the PIN, at the reader's pad or asked for without echo."""
+    with _card(reader, as_json) as card:
+        session = CardSession(card.connection)
+        _ask_pin(session, card.pad)
         tries = session.pin_tries()
     if as_json:
         _print_json({"verified": tries is not None, "tries": tries})
@@ -74,14 +83,30 @@ def verify_pin(reader: Address, as_json: Json = False) -> None:
         typer.echo(f"密码正确，可试次数恢复为 {tries} · The PIN is right; tries are back to {tries}")
 
 
+@app.command("change-pin")
+def change_pin(reader: Address, as_json: Json = False) -> None:
+    """修改密码 · Change the PIN: the old one, then the new one twice, at the reader's pad or without echo."""
+    with _card(reader, as_json) as card:
+        session = CardSession(card.connection)
+        before = _tries(session)
+        if before is None:
+            _fail(NoPin(), as_json)
+        _change_pin(session, card.pad, before)
+        after = session.pin_tries()
+    if as_json:
+        _print_json({"changed": True, "tries_before": before, "tries": after})
+    else:
+        typer.echo(f"密码已修改，可试 {after} 次 · The PIN is changed; {after} tries")
+
+
 @app.command()
 def apdu(reader: Address, apdus: Apdus, as_json: Json = False) -> None:
     """发送 APDU · Send APDUs; answers are shown as the card gives them, 61xx and 6Cxx included."""
     commands = [_command(text) for text in apdus]
     answers = []
-    with _card(reader, as_json) as connection:
+    with _card(reader, as_json) as card:
         for command in commands:
-            answer = _exchange(command, connection.transmit(command))
+            answer = _exchange(command, card.connection.transmit(command))
             answers.append(answer)
             if not as_json:
                 received = f"{answer['data']} {answer['sw']}".lstrip()
@@ -93,8 +118,8 @@ def apdu(reader: Address, apdus: Apdus, as_json: Json = False) -> None:
 def _read_file(reader: str, name: str, show: bool, as_json: bool) -> None:
     """Print a file's items; the PIN is asked for where the card refuses and the PIN is a way in."""
     df, ef = name[:4], name[4:]
-    with _card(reader, as_json) as connection:
-        session = CardSession(connection)
+    with _card(reader, as_json) as card:
+        session = CardSession(card.connection)
         tables = card_files(session.read_issuer().version)
         try:
             rule = tables.directory(df).file(ef).read
@@ -107,7 +132,7 @@ def _read_file(reader: str, name: str, show: bool, as_json: bool) -> None:
         except AccessRefused:
             if "PIN" not in rule.split():
                 raise
-            _ask_pin(session)
+            _ask_pin(session, card.pad)
             contents = session.read_file(df, ef)
     if not show:
         contents = tuple(map(_masked_content, contents))
@@ -119,25 +144,51 @@ def _read_file(reader: str, name: str, show: bool, as_json: bool) -> None:
         typer.echo(f"{label}: {content.text or '—'}")
 
 
-def _ask_pin(session: CardSession) -> None:
-    """Verify the PIN where the card has one; `PinLocked` where no try is left."""
+def _tries(session: CardSession) -> int | None:
+    """Tries left, None on a card without PIN; `PinLocked` where there is none."""
     tries = session.pin_tries()
     if tries == 0:
         raise PinLocked(SW_AUTHENTICATION_BLOCKED)
-    if tries is not None:
-        prompt = f"密码（还可试 {tries} 次）· PIN ({tries} tries left)"
-        session.verify_pin(bytearray(typer.prompt(prompt, hide_input=True, err=True), "utf-8"))
+    return tries
+
+
+def _ask_pin(session: CardSession, pad: PinPad | None) -> None:
+    """Verify the PIN where the card has one."""
+    tries = _tries(session)
+    if tries is None:
+        return
+    if pad is not None:
+        typer.echo(f"{AT_PAD_ZH}（还可试 {tries} 次）· {AT_PAD_EN} ({tries} tries left)", err=True)
+        verify_at_pad(session, pad, PinRules())
+        return
+    session.verify_pin(_typed(f"密码（还可试 {tries} 次）· PIN ({tries} tries left)"))
+
+
+def _change_pin(session: CardSession, pad: PinPad | None, tries: int) -> None:
+    if pad is not None:
+        typer.echo(f"{AT_PAD_ZH}：原密码、新密码、再次新密码（还可试 {tries} 次）", err=True)
+        typer.echo(f"{AT_PAD_EN}: the old PIN, the new one, the new one again ({tries} tries left)", err=True)
+        change_at_pad(session, pad, PinRules())
+        return
+    old = _typed(f"原密码（还可试 {tries} 次）· Old PIN ({tries} tries left)")
+    new, repeat = _typed("新密码 · New PIN"), _typed("再次输入新密码 · New PIN again")
+    change_typed(session, old, new, repeat, PinRules())
+
+
+def _typed(prompt: str) -> bytearray:
+    """What is typed without echo; the caller wipes it."""
+    return bytearray(typer.prompt(prompt, hide_input=True, err=True), "utf-8")
 
 
 @contextmanager
-def _card(address: str, as_json: bool) -> Iterator[CardConnection]:
+def _card(address: str, as_json: bool) -> Iterator[Opened]:
     """The powered card in a reader; what goes wrong is told in the catalogue's words, exit code 1."""
     try:
         reader = open_reader(address)
         try:
             connection = reader.connect()
             try:
-                yield connection
+                yield Opened(connection, pad_of(reader))
             finally:
                 connection.disconnect()
         finally:
@@ -177,9 +228,9 @@ def _command(text: str) -> CommandApdu:
 
 
 def _exchange(command: CommandApdu, answer: ResponseApdu) -> dict[str, str]:
-    """One command and its answer in hexadecimal; the PIN of a VERIFY is hidden."""
+    """One command and its answer in hexadecimal; PINs are hidden."""
     sent = command.to_bytes().hex().upper()
-    if command.ins == VERIFY and command.data:
+    if command.ins in PIN_INSTRUCTIONS and command.data:
         sent = sent[:10] + "*" * (2 * len(command.data)) + sent[10 + 2 * len(command.data) :]
     return {
         "command": sent,

@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderInUse
 from protocols.iso7816 import status
-from protocols.sscard.commands import VERIFY
+from protocols.sscard.commands import CHANGE_PIN, VERIFY
+from protocols.sscard.pin import MAX_DIGITS, MIN_DIGITS
 
 STATUS_TEXTS = {
     status.SW_MEMORY_FAILURE: "card_memory_failure",
@@ -33,7 +34,6 @@ STATUS_TEXTS = {
     status.SW_MAC_NOT_AVAILABLE: "card_proof_missing",
 }
 """Text keys of the status words of ssc-card.md 4.4 that need no class of their own."""
-CHANGE_PIN = 0x5E
 PIN_INSTRUCTIONS = (VERIFY, CHANGE_PIN)
 """Those whose 63Cx and 6983 are about the PIN; of every other instruction they are about a key."""
 
@@ -90,9 +90,47 @@ class NotSupported(CardError):
 
 
 class PinFormat(CardError):
-    """Not 4 to 16 digits; the card was not asked and no try is used (-33)."""
+    """Not digits, fewer than `min_digits`, or more than 16; the card was not asked and no try is used (-33)."""
 
     key = "pin_format"
+
+    def __init__(self, min_digits: int = MIN_DIGITS) -> None:
+        self.min_digits = min_digits
+        super().__init__(f"a PIN has {min_digits} to {MAX_DIGITS} digits")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {"min": str(self.min_digits)}
+
+
+class NoPin(CardError):
+    """The card has no PIN that could be changed."""
+
+    key = "pin_none"
+
+
+class PinMismatch(CardError):
+    """The new PIN was not the same twice; the card was not asked (-34)."""
+
+    key = "pin_mismatch"
+
+
+class PinForbidden(CardError):
+    """The new PIN is one that cards have at first; the card was not asked (-36)."""
+
+    key = "pin_forbidden"
+
+
+class PinCancelled(CardError):
+    """The holder ended the entry at the pad; the card was not asked (-31)."""
+
+    key = "pin_cancelled"
+
+
+class PinTimedOut(CardError):
+    """No PIN was entered at the pad in time; the card was not asked (-32)."""
+
+    key = "pin_timed_out"
 
 
 class StatusError(CardError):

@@ -189,6 +189,28 @@ class CardSession:
         if sw != status.SW_SUCCESS:
             raise refusal(sw, commands.VERIFY)
 
+    def change_pin(self, old: bytearray, new: bytearray) -> None:
+        """CHANGE PIN from 4 to 16 ASCII digits to others; both are wiped, whatever happens (ssc-card.md 9.4).
+
+        The tries are back to the maximum after it. `PinWrong` and `PinLocked` are about the old PIN; `PinFormat`
+        before the card is asked. The new PIN is not verified by this.
+        """
+        blocks = bytearray(), bytearray()
+        try:
+            blocks = pin_block(old), pin_block(new)
+            sw = self._in_ssse(commands.change_pin(*blocks))
+        except PinFormatError:
+            raise PinFormat from None
+        finally:
+            for secret in (old, new, *blocks):
+                wipe(secret)
+        if sw != status.SW_SUCCESS:
+            raise refusal(sw, commands.CHANGE_PIN)
+
+    def select_application(self) -> None:
+        """Make the SSSE current, as a PIN command that a pad sends needs it."""
+        self._enter(card_files(ISSUER_VERSION).directory("SSSE"))
+
     def read_insurance(self, on: date) -> Insurance:
         """DF04 EF05, after the PIN; `on` is today: a resident's person kind depends on the age.
 
@@ -279,7 +301,7 @@ class CardSession:
         return self._tables or card_files(self.read_issuer().version)
 
     def _in_ssse(self, command: CommandApdu) -> int:
-        self._enter(card_files(ISSUER_VERSION).directory("SSSE"))
+        self.select_application()
         return self._connection.transmit(command).sw
 
     def _read(self, tables: CardFiles, directory_name: str, ef: str, tags: tuple[int, ...]) -> Values:

@@ -1,4 +1,4 @@
-"""A simulated card in this process, behind the door of a real reader: `virtual:FILE` or `virtual:2.00`."""
+"""A simulated card in this process, behind the door of a real reader: `virtual:FILE[#pad]` or `virtual:2.00`."""
 
 import re
 import tempfile
@@ -8,11 +8,14 @@ import msgspec
 
 from hardware.virtual.card import CardFileError, VirtualCard
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
+from hardware.virtual.pin_pad import FileKeys, Keys, VirtualPinPad
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderUnavailable
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
 from protocols.sscard.files import versions
 
+PAD = "#pad"
+"""At the end of an address: the reader has a PIN pad, whose keys come from the file `FILE.keys`."""
 _VERSION = re.compile(r"\d\.\d\d")
 
 
@@ -59,10 +62,15 @@ class VirtualReader:
     `ReaderUnavailable` for a version without file table.
     """
 
-    def __init__(self, path_or_version: str) -> None:
+    def __init__(self, path_or_version: str, keys: Keys | None = None, *, compares: bool = True) -> None:
+        """`keys` are those of a PIN pad; without them a reader whose address ends in `#pad` has one."""
+        self.address = f"virtual:{path_or_version}"
+        path_or_version, has_pad, _ = path_or_version.partition(PAD)
+        if has_pad and keys is None:
+            keys = FileKeys(Path(f"{path_or_version}.keys"))
+        self.pin_pad = None if keys is None else VirtualPinPad(self._transmit, keys, compares=compares)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._connection: VirtualConnection | None = None
-        self.address = f"virtual:{path_or_version}"
         self._path = Path(path_or_version)
         if _VERSION.fullmatch(path_or_version):
             if path_or_version not in versions():
@@ -87,6 +95,12 @@ class VirtualReader:
         except CardFileError as error:
             raise CardMute(str(error)) from error
         return self._connection
+
+    def _transmit(self, command: CommandApdu) -> ResponseApdu:
+        """The pad's way to the card that is connected."""
+        if self._connection is None:
+            raise CardMute("no card is connected")
+        return self._connection.transmit(command)
 
     def close(self) -> None:
         if self._connection is not None:
