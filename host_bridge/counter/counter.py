@@ -9,28 +9,21 @@ from threading import Lock, RLock, Thread
 
 import msgspec
 
-from host_bridge.card.errors import CardError, PinFormat, PinWrong, text_key
-from host_bridge.card.session import CardSession, Insurance
+from host_bridge.card.errors import CardError, PinFormat, text_key
+from host_bridge.card.session import CardSession
 from host_bridge.counter.bill import ItemLine, bill_lines, faults_of, hash_of, refund_event, settlement_of
 from host_bridge.counter.books import Books
 from host_bridge.counter.centre import Centre
-from host_bridge.counter.decide import (
-    NOT_ACTIVATED,
-    Known,
-    card_refusal,
-    chip_differences,
-    city_division,
-    home_city,
-    pin_refusal,
-)
+from host_bridge.counter.decide import city_division, home_city
 from host_bridge.counter.desk import ReceiptDesk, bearer_left
 from host_bridge.counter.picture import Picture
 from host_bridge.counter.present import bearer_of, filled, item_view
 from host_bridge.counter.price import priced
 from host_bridge.counter.reasons import reason_text
+from host_bridge.counter.reception import Reception
 from host_bridge.counter.slot import Slot
-from host_bridge.counter.view import Action, CounterView, ItemView, PastView, Stage
-from host_bridge.counter.visit import POSSIBLE, Refused, Visit
+from host_bridge.counter.view import Action, CounterView, ItemView, PastView
+from host_bridge.counter.visit import POSSIBLE, NotNow, Refused, Visit
 from host_bridge.journal.chain import Stored
 from host_bridge.journal.errors import JournalStopped
 from host_bridge.journal.journal import Journal
@@ -39,33 +32,22 @@ from host_bridge.printer.receipt import Bearer
 from host_bridge.readers.reader import CardMute, Reader, ReaderError
 from protocols.events.clock import Clock
 from protocols.events.events import Refund, Refusal, Settlement
-from protocols.events.frames import Person, PersonAnswer, PersonQuery
+from protocols.events.frames import Person
 from protocols.events.steps import OnStep, pass_by
-from protocols.iso7816.status import SW_AUTHENTICATION_BLOCKED
 from protocols.settlement.bill import FeeLine
 from protocols.settlement.catalogue import Catalogue
 from protocols.settlement.profile import City
 from protocols.settlement.split import BillError
 from protocols.sscard.pin import wipe
-from protocols.texts.catalogue import text_of, texts
+from protocols.texts.catalogue import texts
 
 OUTPATIENT, PHARMACY = "11", "41"
 """`med_type` assumed until a bill says another (settlement.md B.6)."""
 POLL_S = 0.1
-ASK_S = 2.0
-"""How long a visit waits for the centre before it goes on without."""
 LOOK_S = 10.0
 """How often the printer is asked how it stands."""
 
 _LOG = logging.getLogger(__name__)
-
-
-class NotNow(Exception):
-    """An action that is not possible; nothing has changed. `key` is the catalogue text that says why."""
-
-    def __init__(self, action: str, stage: Stage, key: str = "web_not_now") -> None:
-        self.action, self.stage, self.key = action, stage, key
-        super().__init__(f"{action} at {stage}: {key}")
 
 
 class Counter:
@@ -95,6 +77,7 @@ class Counter:
         self._link = link
         self._desk = ReceiptDesk(printer, journal.record.fixmedins_name)
         self._books = Books(journal, clock)
+        self._reception = Reception(self._slot, self._books, link)
         self._clerk = clerk
         self._salt = salt
         self._on_step = on_step
@@ -159,7 +142,7 @@ class Counter:
             try:
                 with self._working():
                     self._require("pin")
-                    self._verify(digits)
+                    self._check_pin(lambda session: session.verify_pin(digits))
             finally:
                 self._entering.release()
         finally:
@@ -275,62 +258,18 @@ class Counter:
         self._city = home_city(city_division(self._city), today, simulated=self._city.simulated) or self._city
         self._set(Visit().card_in(self._usual_care()))
         with self._card_errors():
-            self._slot.open()
-            issuer = self._slot.session.read_issuer()
-            self._visit = self._visit.issuer_read(issuer)
-            holder = self._slot.session.read_holder()
-            self._set(self._visit.holder_read(holder))
-            known = self._ask(holder.certno, issuer.card_no)
-            self._visit = self._visit.answered(known)
-            key = card_refusal(issuer, known, today)
-            if key is not None:
-                self._refuse(key)
-                return
-            if known.source == "centre" and known.answer is not None and known.answer.card_state == NOT_ACTIVATED:
-                self._visit = self._visit.noticed("visit_first_use")
+            for visit in self._reception.read(self._visit):
+                self._set(visit)
             self._go_on()
-
-    def _ask(self, certno: str, card_no: str) -> Known:
-        answer = self._link.ask(PersonQuery(certno, card_no, self._visit.med_type), ASK_S)
-        if isinstance(answer, PersonAnswer):
-            return self._books.learn(certno, answer)
-        if answer is None:
-            return self._books.recall(certno)
-        try:
-            return Known("centre", unknown=text_of(answer.number).key)
-        except KeyError:
-            return Known("centre", unknown="visit_card_unknown")
-
-    def _verify(self, digits: bytearray) -> None:
-        with self._card_errors():
-            try:
-                self._slot.session.verify_pin(digits)
-            except PinWrong as error:
-                self._visit = self._visit.pin_refused(error.tries)
-                return
-            except PinFormat:
-                raise NotNow("pin", self._visit.stage, "pin_format") from None
-            self._visit = self._visit.pin_right(self._chip_insurance(self._slot.session))
-            refusal, notices = chip_differences(self._visit.chip, self._visit.known)
-            self._visit = self._visit.noticed(*notices)
-            if refusal is None:
-                self._go_on()
-            else:
-                self._refuse(refusal)
-
-    def _chip_insurance(self, session: CardSession) -> Insurance | None:
-        """DF04 EF05; from a card that does not give it the centre's word counts."""
-        try:
-            return session.read_insurance(self._books.today())
-        except CardError as error:
-            _LOG.warning("insurance file: %s", type(error).__name__)
-            return None
 
     def _go_on(self) -> None:
         """The next thing that is missing: the PIN, the bill, or nothing, and then the bill is pre-settled."""
         visit = self._visit
+        if visit.stage == "refused" and visit.cash is None:
+            return
         if visit.cash is None and visit.holder is not None and self._city.pin_asked(visit.med_type):
-            self._ask_pin()
+            with self._card_errors():
+                self._visit = self._reception.ask_pin(visit, self._city)
         if self._visit.stage in {"pin", "refused"}:
             return
         standing = self._books.standing("" if visit.holder is None else visit.holder.certno)
@@ -341,21 +280,14 @@ class Counter:
             self._visit = self._visit.billed(visit.med_type, ())
             raise
 
-    def _ask_pin(self) -> None:
-        """Unless the chip has it: the PIN is wanted, or cannot be used (-52, -35)."""
-        if self._visit.pin_done:
-            self._visit = self._visit.ready(None)
-            return
+    def _check_pin(self, verify: Callable[[CardSession], object]) -> None:
         with self._card_errors():
-            tries = self._slot.session.pin_tries()
-            if tries is None:
-                self._visit = self._visit.without_pin()
-            elif tries == 0:
-                self._refuse("pin_locked", sw=SW_AUTHENTICATION_BLOCKED, tries=0)
-            elif (key := pin_refusal(self._visit.known, self._city)) is not None:
-                self._refuse(key)
-            else:
-                self._visit = self._visit.pin_wanted(tries)
+            try:
+                self._visit = self._reception.check_pin(self._visit, verify)
+            except PinFormat as error:
+                raise NotNow("pin", self._visit.stage, error.key, error.facts) from None
+            if self._visit.pin_done:
+                self._go_on()
 
     def _still_the_card(self) -> bool:
         """Whether the card that was read is in the slot; otherwise the visit is over or refused."""
@@ -367,13 +299,13 @@ class Counter:
             self._end()
             raise NotNow("settle", self._visit.stage, "card_removed")
         if not same:
-            self._refuse("visit_another_card")
+            self._visit = visit.refuse("visit_another_card")
         return same
 
     def _settle(self) -> None:
         visit, quote = self._visit, self._visit.quote
         if quote is None or faults_of(quote, visit.lines, self._city):
-            self._refuse("visit_bill_inconsistent")
+            self._visit = self._visit.refuse("visit_bill_inconsistent")
             return
         self._set(visit.settling())
         person = self._person(visit)
@@ -392,7 +324,7 @@ class Counter:
         try:
             stored = self._journal.append(settlement, person)
         except ValueError:
-            self._refuse("visit_bill_inconsistent")
+            self._visit = self._visit.refuse("visit_bill_inconsistent")
             return
         self._show(visit.settled(stored), bearer_of(visit))
 
@@ -423,12 +355,6 @@ class Counter:
             raise NotNow(action, self._visit.stage, "printer_paper_out") from None
         except PrinterError:
             raise NotNow(action, self._visit.stage, "printer_away") from None
-
-    def _refuse(
-        self, key: str, *, facts: dict[str, str] | None = None, sw: int | None = None, tries: int | None = None
-    ) -> None:
-        word = None if sw is None else f"{sw:04X}"
-        self._visit = self._visit.refuse(Refused(key, self._visit.step, facts or {}, word, tries))
 
     def _end(self) -> None:
         """The visit is over. A refusal it ended with is journalled; nothing of the person stays."""
@@ -474,7 +400,8 @@ class Counter:
             yield
         except (CardError, CardMute) as error:
             key, facts = text_key(error)
-            self._refuse(key, facts=facts, sw=getattr(error, "sw", None), tries=getattr(error, "tries", None))
+            sw, tries = getattr(error, "sw", None), getattr(error, "tries", None)
+            self._visit = self._visit.refuse(key, facts=facts, sw=sw, tries=tries)
         except ReaderError:
             self._slot.look()
             self._end()

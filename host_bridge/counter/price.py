@@ -4,7 +4,7 @@ from datetime import date
 
 from host_bridge.counter.bill import quote_full_cash, quote_split
 from host_bridge.counter.decide import Standing, decide
-from host_bridge.counter.visit import Refused, Visit
+from host_bridge.counter.visit import Visit
 from protocols.settlement.bill import Accumulators
 from protocols.settlement.profile import City, NotOffered
 from protocols.settlement.split import full_cash
@@ -23,7 +23,7 @@ def priced(visit: Visit, city: City, standing: Standing, day: date) -> Visit:
     total = full_cash(visit.lines, Accumulators(0, 0), city.rounding).medfee_sumamt if visit.lines else 0
     decision = decide(visit.known, visit.chip, city, med_type=visit.med_type, bill_fen=total, standing=standing)
     if decision.mode == "refuse":
-        return visit.refuse(Refused(decision.key or "visit_centre_needed", visit.step))
+        return visit.refuse(decision.key or "visit_centre_needed")
     if not visit.lines:
         return visit.ready(decision.key)
     if decision.mode == "full_cash" or visit.insured is None:

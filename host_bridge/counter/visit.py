@@ -24,6 +24,16 @@ POSSIBLE: dict[Action, frozenset[Stage]] = {
 """What the clerk can do at which stage; a bill or full cash in idle begins a visit without a card."""
 
 
+class NotNow(Exception):
+    """An action that is not possible; nothing has changed. `key` is the catalogue text that says why."""
+
+    def __init__(
+        self, action: str, stage: Stage, key: str = "web_not_now", facts: dict[str, str] | None = None
+    ) -> None:
+        self.action, self.stage, self.key, self.facts = action, stage, key, facts or {}
+        super().__init__(f"{action} at {stage}: {key}")
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Why the visit stops: catalogue key, placeholders, the step it stood at, the chip's status word, tries left."""
@@ -136,9 +146,13 @@ class Visit:
         """Pre-settled: nothing is recorded yet."""
         return replace(self, stage="presettled", step="bill", quote=quote, outlook=quote.reason)
 
-    def refuse(self, refused: Refused) -> "Visit":
+    def refuse(
+        self, key: str, *, facts: dict[str, str] | None = None, sw: int | None = None, tries: int | None = None
+    ) -> "Visit":
         """Stops here; it can end, or go on in full cash."""
-        return replace(self, stage="refused", step=refused.step, refused=refused, quote=None)
+        word = None if sw is None else f"{sw:04X}"
+        refused = Refused(key, self.step, facts or {}, word, tries)
+        return replace(self, stage="refused", refused=refused, quote=None)
 
     def settling(self) -> "Visit":
         """The record is being written."""

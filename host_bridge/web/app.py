@@ -15,8 +15,8 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from host_bridge.counter.counter import NotNow
 from host_bridge.counter.view import CounterView, ItemView, PastView
+from host_bridge.counter.visit import NotNow
 from host_bridge.web.bodies import (
     BillBody,
     CatalogueLine,

@@ -19,7 +19,7 @@ import pytest
 from hardware.virtual.processes import wait_until
 from host_bridge.clock import SystemClock
 from host_bridge.config import load_config
-from host_bridge.counter.counter import NotNow
+from host_bridge.counter.visit import NotNow
 from host_bridge.daemon import Terminal
 from host_bridge.enrol import Enrolled, enrol
 from host_bridge.journal.errors import JournalRolledBack

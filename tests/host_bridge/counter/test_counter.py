@@ -10,8 +10,8 @@ import pytest
 
 from hardware.virtual.people import GALLERY, load_person, make_card
 from host_bridge import counter
-from host_bridge.counter.counter import NotNow
 from host_bridge.counter.reasons import REASONS
+from host_bridge.counter.visit import NotNow
 from host_bridge.journal.errors import JournalRolledBack
 from host_bridge.printer.printer import PaperOut, PrinterAway
 from host_bridge.readers.reader import CardMute, CardRemoved, ReaderUnavailable

@@ -5,7 +5,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from host_bridge.counter.counter import NotNow
+from host_bridge.counter.visit import NotNow
 from protocols.settlement.bill import FeeLine
 from protocols.settlement.split import BillError
 from tests.host_bridge.counter.till import D2_LINES, Till

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from host_bridge.counter.counter import NotNow
 from host_bridge.counter.view import CounterView
+from host_bridge.counter.visit import NotNow
 from host_bridge.journal.chain import Stored
 from host_bridge.printer.printer import PaperOut
 from protocols.events.events import Refund, Settlement

@@ -6,7 +6,6 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import msgspec
 
-from host_bridge.counter.counter import NotNow
 from host_bridge.counter.view import (
     Action,
     BillView,
@@ -29,6 +28,7 @@ from host_bridge.counter.view import (
     TodayView,
     UploadView,
 )
+from host_bridge.counter.visit import NotNow
 from host_bridge.web.bodies import CatalogueLine
 from protocols.settlement.bill import Accumulators, FeeLine, Split
 from protocols.settlement.catalogue import load_catalogue
