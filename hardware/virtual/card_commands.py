@@ -1,6 +1,7 @@
 """`ssc virtual card`: make, show and run simulated cards."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -9,6 +10,8 @@ import typer
 
 from hardware.virtual.card import CardFileError, VirtualCard, file_key
 from hardware.virtual.people import PersonFileError, load_person, make_card
+from hardware.virtual.slot import sentence
+from hardware.virtual.vpcd import VpcdError, VpcdSlot
 from protocols.iso7816.apdu import ApduError, CommandApdu
 from protocols.iso7816.status import meaning
 from protocols.sscard.content import Content, FileDecoder
@@ -67,9 +70,22 @@ def show(file: CardFile, as_json: Json = False) -> None:
 
 
 @app.command()
-def run(file: CardFile, as_json: Json = False) -> None:
-    """运行 · Power the card on and answer APDUs: one in hexadecimal per line in, one answer per line out."""
+def run(
+    file: CardFile,
+    vpcd: Annotated[
+        str | None,
+        typer.Option(help="插入 pcscd 的虚拟读卡器 HOST:PORT，直到被终止 · Put it into this vpcd reader until ended"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """运行 · Power the card on and answer APDUs: one in hexadecimal per line in, one answer per line out.
+
+    With --vpcd the card is in a PC/SC reader instead; prints one JSON line when it is: {"ready": true, "vpcd": …}.
+    """
     card = _open(file, as_json)
+    if vpcd is not None:
+        _run_in_pcscd(card, vpcd, as_json)
+        return
     card.reset()
     for line in sys.stdin:
         try:
@@ -83,6 +99,26 @@ def run(file: CardFile, as_json: Json = False) -> None:
         data, sw = answer.data.hex().upper(), f"{answer.sw:04X}"
         shown = {"data": data, "sw": sw, "meaning": meaning(answer.sw)}
         typer.echo(json.dumps(shown) if as_json else data + sw)
+
+
+def _run_in_pcscd(card: VirtualCard, address: str, as_json: bool) -> None:
+    """Ends with exit code 1 where the reader has gone or the card file has."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        _fail(f"不是 HOST:PORT · not HOST:PORT: {address}", as_json)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        with VpcdSlot(card, host, int(port)) as slot:
+            typer.echo(json.dumps({"ready": True, "vpcd": address}))
+            sys.stdout.flush()
+            slot.run()
+        typer.echo(sentence("vpcd_away", address=address), err=True)
+    except VpcdError as error:
+        typer.echo(sentence("vpcd_away", address=str(error)), err=True)
+    except CardFileError as error:
+        typer.echo(sentence("slot_card_unusable", reason=str(error)), err=True)
+    raise typer.Exit(1)
 
 
 def _open(path: Path, as_json: bool) -> VirtualCard:
