@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from host_bridge.card.errors import text_key
 from host_bridge.clock import SystemClock
 from host_bridge.config import ConfigError, load_config
 from host_bridge.enrol import JOURNAL, EnrolError, EnrolRefused
@@ -20,6 +21,7 @@ from host_bridge.enrol import enrol as enrol_terminal
 from host_bridge.journal.chain import Stored
 from host_bridge.journal.errors import JournalError
 from host_bridge.journal.reader import JournalReader
+from host_bridge.readers.reader import ReaderError
 from protocols.events.clock import rfc3339
 from protocols.events.events import Refund, Settlement
 from protocols.settlement.money import yuan
@@ -80,7 +82,7 @@ def journal(
 
 @contextmanager
 def reported(as_json: bool) -> Iterator[None]:
-    """Errors of configuration, enrolment and journal as catalogue text on standard error, exit code 2."""
+    """Errors of configuration, enrolment, journal and reader as catalogue text on standard error, exit code 2."""
     try:
         yield
     except ConfigError as error:
@@ -89,6 +91,8 @@ def reported(as_json: bool) -> Iterator[None]:
         document = error.error
     except (EnrolError, JournalError) as error:
         document = _document(error.key, error.facts)
+    except ReaderError as error:
+        document = _document(*text_key(error))
     else:
         return
     if as_json:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderInUse
+from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderInUse, ReaderUnavailable
 from protocols.iso7816 import status
 from protocols.sscard.commands import CHANGE_PIN, VERIFY
 from protocols.sscard.pin import MAX_DIGITS, MIN_DIGITS
@@ -286,5 +286,7 @@ def text_key(error: CardError | ReaderError) -> tuple[str, dict[str, str]]:
         case ReaderInUse():
             facts = {"port": error.port, "pid": str(error.pid or "?"), "command": error.command or "?"}
             return "card_reader_in_use", facts
+        case ReaderUnavailable():
+            return error.key, {}
         case _:
             return "card_reader_away", {}

@@ -7,8 +7,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from host_bridge.readers.addresses import FoundReader, list_readers
+from host_bridge.card.errors import text_key
+from host_bridge.readers.addresses import FoundReader, list_pcsc_readers, list_serial_readers
+from host_bridge.readers.reader import ReaderUnavailable
 from protocols.texts.catalogue import texts
+
+CARD = {True: "有 · in", False: "无 · none", None: "—"}
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -22,27 +26,37 @@ def _group() -> None:
 def list_(
     as_json: Annotated[bool, typer.Option("--json", help="JSON 输出 · One JSON array")] = False,
 ) -> None:
-    """列出串口读卡器，不打开端口 · List serial ports and who holds them; opens none."""
-    found = list_readers()
+    """列出串口和 PC/SC 读卡器，不打扰使用者 · List serial ports and PC/SC readers, and who holds them; opens none."""
+    found = list_serial_readers()
+    try:
+        found += list_pcsc_readers()
+    except ReaderUnavailable as error:
+        _say(*text_key(error))
     if as_json:
         typer.echo(json.dumps([_facts(reader) for reader in found], ensure_ascii=False))
         return
     if not found:
-        none = texts()["reader_none_found"]
-        typer.echo(f"{none.number} {none.zh.what} · {none.en.what}")
+        _say("reader_none_found", {})
         return
-    table = Table("地址 · Address", "说明 · Description", "占用 · In use by")
+    table = Table("地址 · Address", "说明 · Description", "卡 · Card", "占用 · In use by")
     for reader in found:
         holder = reader.holder
         table.add_row(
             reader.address,
             reader.description,
+            CARD[reader.card_present],
             "—" if holder is None else f"PID {holder.pid or '?'}, {holder.command}",
         )
     Console().print(table)
 
 
+def _say(key: str, facts: dict[str, str]) -> None:
+    text = texts()[key]
+    typer.echo(f"{text.number} {text.zh.fill(facts).what} · {text.en.fill(facts).what}", err=True)
+
+
 def _facts(reader: FoundReader) -> dict[str, object]:
     holder = reader.holder
     in_use = None if holder is None else {"pid": holder.pid, "command": holder.command}
-    return {"address": reader.address, "description": reader.description, "in_use_by": in_use}
+    facts = {"address": reader.address, "description": reader.description}
+    return {**facts, "card_present": reader.card_present, "in_use_by": in_use}

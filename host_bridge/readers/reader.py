@@ -1,6 +1,6 @@
 """What every reader is, whatever it hangs on: a slot that says whether a card is there and connects to it."""
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
@@ -11,7 +11,9 @@ class ReaderError(Exception):
 
 
 class ReaderUnavailable(ReaderError):
-    """No reader at this address, or it went away; connecting again may succeed."""
+    """No reader at this address, or it went away; connecting again may succeed. `key` names its catalogue text."""
+
+    key: ClassVar[str] = "card_reader_away"
 
 
 class ReaderInUse(ReaderError):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from host_bridge.readers.addresses import AddressError, list_readers, open_reader
+from host_bridge.readers.addresses import AddressError, list_serial_readers, open_reader
 from host_bridge.readers.commands import app
 from host_bridge.readers.port_lock import PortLock, holder_of, lock_folder
 from host_bridge.readers.reader import ReaderInUse, ReaderUnavailable
@@ -150,12 +150,12 @@ def test_a_lock_file_of_any_content_is_survived(port: str) -> None:
 
 def test_the_list_names_the_holder_without_opening(port: str, hold: Callable[[str], subprocess.Popen[str]]) -> None:
     process = hold(port)
-    (found,) = [each for each in list_readers() if each.address == f"serial:{port}"]
+    (found,) = [each for each in list_serial_readers() if each.address == f"serial:{port}"]
     assert found.holder is not None
     assert found.holder.pid == process.pid
     shown = CliRunner().invoke(app, ["list", "--json"])
     assert shown.exit_code == 0
-    (entry,) = [each for each in json.loads(shown.output) if each["address"] == f"serial:{port}"]
+    (entry,) = [each for each in json.loads(shown.stdout) if each["address"] == f"serial:{port}"]
     assert entry["in_use_by"]["pid"] == process.pid
     table = CliRunner().invoke(app, ["list"])
-    assert f"PID {process.pid}" in " ".join(table.output.split())
+    assert f"PID {process.pid}" in " ".join(table.stdout.split())

@@ -1,0 +1,170 @@
+"""The PC/SC service of this machine, pcscd, through pyscard, which no other module knows and no other scheme needs."""
+
+from typing import Any, NamedTuple
+
+from host_bridge.readers.reader import CardMute, CardRemoved, ReaderError, ReaderInUse, ReaderUnavailable
+
+LEAVES_WITHIN_MS = 1000
+"""pcscd looks for the card every 0.4 s (reader.md A.6)."""
+
+
+class PcscMissing(ReaderUnavailable):
+    """This Python has no pyscard: the extra `pcsc` is not installed."""
+
+    key = "pcsc_missing"
+
+
+class PcscAway(ReaderUnavailable):
+    """pcscd does not run."""
+
+    key = "pcsc_away"
+
+
+class PcscRefused(ReaderUnavailable):
+    """pcscd's polkit rules do not let this user in."""
+
+    key = "pcsc_refused"
+
+
+class ReaderState(NamedTuple):
+    """What pcscd knows of a reader without asking its card; `exclusive`: somebody has it for himself alone."""
+
+    name: str
+    card_present: bool
+    exclusive: bool
+
+
+_ERRORS: dict[str, type[ReaderError]] = {
+    "SCARD_E_NO_SMARTCARD": CardRemoved,
+    "SCARD_W_REMOVED_CARD": CardRemoved,
+    "SCARD_W_RESET_CARD": CardRemoved,
+    "SCARD_E_NOT_TRANSACTED": CardMute,
+    "SCARD_E_PROTO_MISMATCH": CardMute,
+    "SCARD_W_UNPOWERED_CARD": CardMute,
+    "SCARD_W_UNRESPONSIVE_CARD": CardMute,
+    "SCARD_W_UNSUPPORTED_CARD": CardMute,
+    "SCARD_E_NO_SERVICE": PcscAway,
+    "SCARD_E_SERVICE_STOPPED": PcscAway,
+    "SCARD_E_NO_ACCESS": PcscRefused,
+    "SCARD_W_SECURITY_VIOLATION": PcscRefused,
+}
+"""Every other code is `ReaderUnavailable`."""
+_CONTEXT_LOST = ("SCARD_E_NO_SERVICE", "SCARD_E_SERVICE_STOPPED", "SCARD_E_INVALID_HANDLE", "SCARD_F_COMM_ERROR")
+
+
+def _load_pyscard() -> Any:
+    try:
+        from smartcard import scard  # noqa: PLC0415 - an extra that only this scheme needs
+    except ImportError as error:
+        raise PcscMissing(str(error)) from None
+    return scard
+
+
+class PcscService:
+    """One client of pcscd. It comes back when pcscd does; `generation` counts how often it had to.
+
+    Every call may raise `ReaderUnavailable`.
+    """
+
+    def __init__(self) -> None:
+        """`PcscMissing`; pcscd is not asked yet."""
+        self._scard = _load_pyscard()
+        self._errors = {getattr(self._scard, name): kind for name, kind in _ERRORS.items()}
+        self._context_lost = {getattr(self._scard, name) for name in _CONTEXT_LOST}
+        self._context: int | None = None
+        self.generation = 0
+
+    def readers(self) -> tuple[ReaderState, ...]:
+        """All readers, by name."""
+        answer = self._scard.SCardListReaders(self._established(), [])
+        if answer[0] == self._scard.SCARD_E_NO_READERS_AVAILABLE:
+            return ()
+        (names,) = self._checked(answer, "")
+        return tuple(map(self.state, sorted(names)))
+
+    def state(self, name: str) -> ReaderState:
+        """Of the reader that is called exactly so."""
+        word = self._state_word(name)
+        scard = self._scard
+        return ReaderState(name, bool(word & scard.SCARD_STATE_PRESENT), bool(word & scard.SCARD_STATE_EXCLUSIVE))
+
+    def connect(self, name: str) -> int:
+        """A handle for T=0, which nobody else has, after a cold reset."""
+        scard = self._scard
+        arguments = (self._established(), name, scard.SCARD_SHARE_EXCLUSIVE, scard.SCARD_PROTOCOL_T0)
+        handle, _ = self._checked(scard.SCardConnect(*arguments), name)
+        try:
+            self._reset(handle, name, scard.SCARD_UNPOWER_CARD)
+        except ReaderError:
+            self.disconnect(handle)
+            raise
+        return int(handle)
+
+    def reset(self, handle: int, name: str) -> None:
+        """Warm reset."""
+        self._reset(handle, name, self._scard.SCARD_RESET_CARD)
+
+    def atr(self, handle: int, name: str) -> bytes:
+        """The answer to the last reset."""
+        return bytes(self._checked(self._scard.SCardStatus(handle), name)[-1])
+
+    def transmit(self, handle: int, name: str, tpdu: bytes) -> bytes:
+        """The card's answer. `CardRemoved` where the card leaves the reader within a second of giving none."""
+        try:
+            (answer,) = self._checked(self._scard.SCardTransmit(handle, self._scard.SCARD_PCI_T0, list(tpdu)), name)
+        except CardMute:
+            if self._leaves(name):
+                raise CardRemoved("pulled during a command") from None
+            raise
+        return bytes(answer)
+
+    def disconnect(self, handle: int) -> None:
+        """Power off; harmless when pcscd or the card is gone."""
+        self._scard.SCardDisconnect(handle, self._scard.SCARD_UNPOWER_CARD)
+
+    def close(self) -> None:
+        """Leave pcscd; harmless when that is done."""
+        context, self._context = self._context, None
+        if context is not None:
+            self._scard.SCardReleaseContext(context)
+
+    def _established(self) -> int:
+        if self._context is None:
+            (self._context,) = self._checked(self._scard.SCardEstablishContext(self._scard.SCARD_SCOPE_SYSTEM), "")
+            self.generation += 1
+        return self._context
+
+    def _state_word(self, name: str) -> int:
+        scard = self._scard
+        asked = [(name, scard.SCARD_STATE_UNAWARE)]
+        ((found,),) = self._checked(scard.SCardGetStatusChange(self._established(), 0, asked), name)
+        state = int(found[1])
+        if state & (scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE | scard.SCARD_STATE_IGNORE):
+            raise ReaderUnavailable(f"the PC/SC reader {name!r} went away")
+        return state
+
+    def _leaves(self, name: str) -> bool:
+        scard = self._scard
+        state = self._state_word(name) & ~scard.SCARD_STATE_CHANGED
+        if state & scard.SCARD_STATE_PRESENT:
+            answer = scard.SCardGetStatusChange(self._established(), LEAVES_WITHIN_MS, [(name, state)])
+            if answer[0] == scard.SCARD_E_TIMEOUT:
+                return False
+            self._checked(answer, name)
+            state = self._state_word(name)
+        return not state & scard.SCARD_STATE_PRESENT
+
+    def _reset(self, handle: int, name: str, how: int) -> None:
+        scard = self._scard
+        self._checked(scard.SCardReconnect(handle, scard.SCARD_SHARE_EXCLUSIVE, scard.SCARD_PROTOCOL_T0, how), name)
+
+    def _checked(self, answer: Any, name: str) -> list[Any]:
+        """What follows the code in pyscard's answer; the code's error where it is one."""
+        code: int = answer[0]
+        if code == self._scard.SCARD_S_SUCCESS:
+            return list(answer[1:])
+        if code in self._context_lost:
+            self.close()
+        if code == self._scard.SCARD_E_SHARING_VIOLATION:
+            raise ReaderInUse(name, None, "")
+        raise self._errors.get(code, ReaderUnavailable)(f"PC/SC {name!r}: {self._scard.SCardGetErrorMessage(code)}")
