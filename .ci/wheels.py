@@ -35,8 +35,8 @@ def files_of(package: str) -> dict[str, str]:
 
 def main() -> None:
     """Write `.ci/wheels.txt`."""
-    lock = (HERE / "requirements-test.txt").read_text()
-    packages = re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE)
+    lock = "\n".join(path.read_text() for path in HERE.glob("requirements-*.txt"))
+    packages = sorted(set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE)))
     known: dict[str, str] = {}
     with ThreadPoolExecutor(8) as pool:
         for files in pool.map(files_of, packages):
