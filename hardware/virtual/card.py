@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from hardware.virtual import card_data, card_pin
+from hardware.virtual import card_data, card_keys, card_pin, card_update
 from hardware.virtual.card_file import CardFileError, CardImage, CardKey, Pin, file_key, read_image, write_image
-from hardware.virtual.card_state import CardState, Random, Refused
+from hardware.virtual.card_state import CardState, Random, Refused, p3
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.sscard import commands
@@ -36,7 +36,17 @@ INSTRUCTIONS = {
     commands.GET_RESPONSE: Instruction(card_data.get_response, takes_data=False),
     commands.VERIFY: Instruction(card_pin.verify),
     commands.CHANGE_PIN: Instruction(card_pin.change_pin, (commands.PROPRIETARY,)),
+    commands.PIN_UNBLOCK: Instruction(card_pin.pin_unblock, (commands.PROPRIETARY_WITH_MAC,)),
+    commands.UPDATE_RECORD: Instruction(card_update.update_record, (commands.PLAIN, commands.WITH_MAC)),
+    commands.UPDATE_BINARY: Instruction(card_update.update_binary, (commands.PLAIN, commands.WITH_MAC)),
+    commands.GET_CHALLENGE: Instruction(card_keys.get_challenge, takes_data=False),
+    commands.INTERNAL_AUTHENTICATION: Instruction(card_keys.internal_authentication),
+    commands.EXTERNAL_AUTHENTICATION: Instruction(card_keys.external_authentication),
+    commands.APPLICATION_BLOCK: Instruction(card_keys.application_block, (commands.PROPRIETARY_WITH_MAC,)),
+    commands.CARD_BLOCK: Instruction(card_keys.card_block, (commands.PROPRIETARY_WITH_MAC,)),
 }
+WHEN_BLOCKED = (commands.SELECT, commands.APPLICATION_BLOCK, commands.CARD_BLOCK)
+"""What is not refused as such in a blocked application (ssc-card.md 4.1, 4.4)."""
 
 
 class VirtualCard:
@@ -106,12 +116,17 @@ class VirtualCard:
             return ResponseApdu(b"", refused.sw)
 
     def _instruction(self, command: CommandApdu) -> Instruction:
-        """What performs a command; `Refused` where class, instruction or length allow none."""
+        """What performs a command; `Refused` where the card's life, class, instruction or length allow none."""
+        state = self._state
+        if state.image.card_blocked:
+            raise Refused(status.SW_FUNCTION_NOT_SUPPORTED)
         instruction = INSTRUCTIONS.get(command.ins)
         if command.cla not in (CLASSES if instruction is None else instruction.classes):
             raise Refused(status.SW_CLA_UNKNOWN)
         if instruction is None:
             raise Refused(status.SW_INS_UNKNOWN)
-        if instruction.takes_data and not command.data and card_data.p3(command):
+        if state.blocked(state.directory) and command.ins not in WHEN_BLOCKED:
+            raise Refused(status.SW_APPLICATION_BLOCKED)
+        if instruction.takes_data and not command.data and p3(command):
             raise Refused(status.SW_WRONG_LENGTH)
         return instruction

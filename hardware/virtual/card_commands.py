@@ -44,7 +44,7 @@ def make(person: PersonFile, output: Output, as_json: Json = False) -> None:
 
 @app.command()
 def show(file: CardFile, as_json: Json = False) -> None:
-    """查看 · Show what a card file holds; the PIN is hidden."""
+    """查看 · Show what a card file holds; the PIN is hidden, keys are left out."""
     card = _open(file, as_json)
     image = card.image
     pin = image.pin and {

@@ -1,6 +1,6 @@
-"""SELECT and the commands on files, as a card does them (ssc-card.md 3.1, 4.1, 4.2)."""
+"""SELECT, READ RECORD, READ BINARY, GET RESPONSE, as a card does them (ssc-card.md 2, 3.1, 4.1, 4.2)."""
 
-from hardware.virtual.card_state import SUCCESS, CardState, Refused
+from hardware.virtual.card_state import SUCCESS, CardState, Refused, p3
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.sscard import commands
@@ -48,7 +48,7 @@ def _select_directory(state: CardState, directory: Directory) -> ResponseApdu:
     if state.blocked(directory):
         raise Refused(status.SW_APPLICATION_BLOCKED)
     state.enter(directory)
-    return later(state, _fci(directory, state.tables.algorithm))
+    return state.later(_fci(directory, state.tables.algorithm))
 
 
 def _select_ef(state: CardState, fid: bytes) -> ResponseApdu:
@@ -76,12 +76,6 @@ def _tlv(tag: bytes, value: bytes) -> bytes:
     return tag + bytes((len(value),)) + value
 
 
-def later(state: CardState, data: bytes) -> ResponseApdu:
-    """Case 4: the data wait for GET RESPONSE (ssc-card.md 2)."""
-    state.waiting = data
-    return ResponseApdu(b"", status.SW1_MORE_DATA << 8 | len(data))
-
-
 def get_response(state: CardState, command: CommandApdu) -> ResponseApdu:
     if command.p1 or command.p2:
         raise Refused(status.SW_WRONG_P1P2)
@@ -95,11 +89,6 @@ def get_response(state: CardState, command: CommandApdu) -> ResponseApdu:
     return ResponseApdu(waiting[:length], sw)
 
 
-def p3(command: CommandApdu) -> int:
-    """The fifth byte of the T=0 header."""
-    return command.to_tpdu()[4]
-
-
 # Records
 
 
@@ -111,7 +100,7 @@ def read_record(state: CardState, command: CommandApdu) -> ResponseApdu:
     state.require(file.read)
     records = state.records(state.directory, file)
     if mode in RECORD_SEARCHES:
-        chosen = [] if file.structure == "cyclic" else _search(state, records, command.p1, mode)
+        chosen = [] if file.structure == "cyclic" else search(state, records, command.p1, mode)
     else:
         chosen = _count(state, records, command.p1, mode)
     if not chosen:
@@ -135,7 +124,7 @@ def _count(state: CardState, records: tuple[bytes, ...], p1: int, mode: int) -> 
     return rest if mode == commands.TO_LAST else rest[::-1]
 
 
-def _search(state: CardState, records: tuple[bytes, ...], tag: int, mode: int) -> list[int]:
+def search(state: CardState, records: tuple[bytes, ...], tag: int, mode: int) -> list[int]:
     """The index of a record by tag; moves the pointer."""
     found = [index for index, record in enumerate(records) if record[0] == tag]
     if mode == commands.NEXT_TAG and state.record is not None:
@@ -152,7 +141,7 @@ def _search(state: CardState, records: tuple[bytes, ...], tag: int, mode: int) -
 
 
 def read_binary(state: CardState, command: CommandApdu) -> ResponseApdu:
-    sfi, offset = _place(command)
+    sfi, offset = place(command)
     file = state.addressed(sfi, transparent=True)
     state.require(file.read)
     rest = state.binary(state.directory, file)[offset:]
@@ -164,7 +153,7 @@ def read_binary(state: CardState, command: CommandApdu) -> ResponseApdu:
     return ResponseApdu(rest[:length], status.SW_SUCCESS)
 
 
-def _place(command: CommandApdu) -> tuple[int, int]:
+def place(command: CommandApdu) -> tuple[int, int]:
     """SFI, 0 for the current file, and offset."""
     if not command.p1 & commands.SFI_IN_P1:
         return 0, command.p1 << 8 | command.p2

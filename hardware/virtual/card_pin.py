@@ -5,14 +5,18 @@ import hmac
 import msgspec
 
 from hardware.virtual.card_file import Pin
+from hardware.virtual.card_keys import checked
 from hardware.virtual.card_state import SUCCESS, CardState, Refused
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
-from protocols.sscard.commands import PIN_SEPARATOR
+from protocols.sscard import security
+from protocols.sscard.commands import PIN_SEPARATOR, RESET, UNBLOCK
 from protocols.sscard.pin import MAX_DIGITS, MIN_DIGITS, pin_block
 
 PIN_BYTES = range(2, 9)
 CHANGE_BYTES = range(0x03, 0x12)
+RESET_BYTES = 0x14 - security.MAC_BYTES + 1
+"""More than the cipher block of any PIN."""
 PIN_LIMIT = 3
 """Tries of a PIN that a card without one is given."""
 WRONG_PIN = 0x63C0
@@ -45,11 +49,37 @@ def change_pin(state: CardState, command: CommandApdu) -> ResponseApdu:
     for block in filter(None, (old, new)):
         _digits(block)
     _present(state, old)
-    set_pin(state, new)
+    _set_pin(state, new)
     return SUCCESS
 
 
-def set_pin(state: CardState, block: bytes) -> None:
+def pin_unblock(state: CardState, command: CommandApdu) -> ResponseApdu:
+    """All tries again, and with P2 = 01 another PIN: the right of the PUK, then a MAC over a fresh challenge."""
+    if command.p1 or command.p2 not in (UNBLOCK, RESET):
+        raise Refused(status.SW_WRONG_P1P2)
+    cipher_bytes = len(command.data) - security.MAC_BYTES
+    allowed = (0,) if command.p2 == UNBLOCK else range(0, RESET_BYTES, security.block_bytes(state.tables.algorithm))
+    if cipher_bytes not in allowed:
+        raise Refused(status.SW_WRONG_LENGTH)
+    state.require(" or ".join(key.name for key in state.tables.keys.of("SSSE", "PIN")))
+    pin = state.image.pin
+    if command.p2 == UNBLOCK and pin is None:
+        raise Refused(status.SW_CONDITIONS_OF_USE)
+    (key,) = (key for key in state.tables.keys.rows if key.pin_mac)
+    encrypted, session = checked(state, command, key)
+    if command.p2 == UNBLOCK and pin is not None:
+        state.change(pin=msgspec.structs.replace(pin, tries=pin.limit))
+        return SUCCESS
+    try:
+        block = security.decrypt_data(state.tables.algorithm, session, encrypted) if encrypted else b""
+    except security.CipherTextError:
+        raise Refused(status.SW_WRONG_DATA) from None
+    _set_pin(state, block)
+    state.pin_verified = False
+    return SUCCESS
+
+
+def _set_pin(state: CardState, block: bytes) -> None:
     """Another PIN with all its tries, none where the block is empty; 6A80 where it is no PIN."""
     limit = PIN_LIMIT if state.image.pin is None else state.image.pin.limit
     state.change(pin=Pin(_digits(block), limit, limit) if block else None)

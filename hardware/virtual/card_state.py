@@ -1,6 +1,6 @@
 """What every command of a simulated card works on: its lasting content, what is selected, and who is present."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import msgspec
 
 from hardware.virtual.card_file import CardFileError, CardImage, file_key, tables_of, write_image
 from protocols.iso7816 import status
-from protocols.iso7816.apdu import ResponseApdu
+from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
 from protocols.sscard.files import Directory, File, granted
 from protocols.sscard.keys import LOCAL
@@ -24,6 +24,11 @@ class Refused(Exception):
     def __init__(self, sw: int) -> None:
         self.sw = sw
         super().__init__(f"{sw:04X}")
+
+
+def p3(command: CommandApdu) -> int:
+    """The fifth byte of the T=0 header."""
+    return command.to_tpdu()[4]
 
 
 class CardState:
@@ -87,6 +92,11 @@ class CardState:
             raise Refused(status.SW_FILE_STRUCTURE)
         return self.file
 
+    def change_file(self, directory: Directory, file: File, records: Iterable[bytes]) -> None:
+        """Other records in an EF, as `change` does it."""
+        kept = tuple(record.hex().upper() for record in records)
+        self.change(files={**self.image.files, file_key(directory, file): kept})
+
     def records(self, directory: Directory, file: File) -> tuple[bytes, ...]:
         """An EF's records, tag and length included; a cyclic file's newest is the first."""
         return tuple(map(bytes.fromhex, self.image.files[file_key(directory, file)]))
@@ -94,6 +104,11 @@ class CardState:
     def binary(self, directory: Directory, file: File) -> bytes:
         """A transparent EF's content, as long as its size."""
         return b"".join(self.records(directory, file)).ljust(file.size, b"\0")
+
+    def later(self, data: bytes) -> ResponseApdu:
+        """Case 4: the data wait for GET RESPONSE (ssc-card.md 2)."""
+        self.waiting = data
+        return ResponseApdu(b"", status.SW1_MORE_DATA << 8 | len(data))
 
     def require(self, rule: str) -> None:
         """`Refused` where an access rule of the table is not satisfied."""

@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from hardware.virtual.card import CardImage, Pin, VirtualCard, file_key
+from hardware.virtual.card import CardImage, CardKey, Pin, VirtualCard, file_key
+from protocols.sscard import security
 from protocols.sscard.files import CardFiles, Directory, File, card_files
 from protocols.sscard.identity import CitizenNumberError, card_no_valid, check_citizen_number, person_class_of
 from protocols.sscard.items import PART_SEPARATOR, ItemError
+from protocols.sscard.simulated import simulated_root
 
 GALLERY = Path(__file__).parent / "people"
 DEFAULT_PERSON = GALLERY / "employee.toml"
@@ -22,6 +24,7 @@ CHIP = "00815431008660"
 """Historical bytes T1 to T7, as on cards seen (ssc-card.md 2)."""
 ONLINE = "1"
 NAME_BYTES = 30
+KEY_TRIES = 3
 
 Digits = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4,16}$")]
 Region = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}$")]
@@ -117,18 +120,32 @@ def card_image(person: VirtualPerson) -> CardImage:
     pin = None
     if card.pin is not None:
         pin = Pin(card.pin, card.pin_limit, card.pin_limit if card.pin_tries is None else card.pin_tries)
+    historical_bytes = f"{CHIP}{card.region[:4]}{serial}"
     return CardImage(
         version=files.version,
-        atr=f"3B6D0000{CHIP}{card.region[:4]}{serial}",
+        atr=f"3B6D0000{historical_bytes}",
         pin=pin,
         files=_records(files, _values(person, serial) | {"SSSE EF1E": {0x61: _applications(files)}}),
         choices=card.choices,
+        keys=_keys(files, card.region, bytes.fromhex(historical_bytes)),
     )
 
 
 def make_card(person: VirtualPerson, path: Path) -> VirtualCard:
     """Personalise a card file, in place of one that was there; `CardFileError` where it cannot be written."""
     return VirtualCard.create(path, card_image(person))
+
+
+def _keys(files: CardFiles, region: str, historical_bytes: bytes) -> dict[str, CardKey]:
+    """The card's own keys below the simulated roots, in every version (ssc-card.md 6.1, 6.2)."""
+    factors = security.province_factor(region), security.city_factor(region), security.card_factor(historical_bytes)
+    kept: dict[str, CardKey] = {}
+    for key in files.keys.rows:
+        if not key.absent:
+            roots = (simulated_root(files.algorithm, key, version) for version in files.keys.versions)
+            values = tuple(security.diversify(files.algorithm, root, *factors).hex().upper() for root in roots)
+            kept[key.name] = CardKey(values, KEY_TRIES, KEY_TRIES)
+    return kept
 
 
 def _applications(files: CardFiles) -> tuple[str, ...]:

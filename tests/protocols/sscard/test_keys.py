@@ -12,6 +12,7 @@ import pytest
 from protocols.sscard.files import card_files, card_keys, versions
 from protocols.sscard.keys import CardKeys, Key
 from protocols.sscard.security import SM4, TRIPLE_DES
+from protocols.sscard.simulated import simulated_root
 
 SHEET: dict[str, Any] = tomllib.loads(
     (Path(__file__).parents[2] / "vectors" / "sscard" / "keys.toml").read_text("utf-8")
@@ -139,3 +140,15 @@ def test_an_unknown_key() -> None:
     for call in (card_keys("2.00").key, lambda name: card_keys("2.00").changed(name, {})):
         with pytest.raises(KeyError):
             call("RK9DF09")
+
+
+def test_simulated_roots_differ_and_fit_their_cipher() -> None:
+    for algorithm in (TRIPLE_DES, SM4):
+        roots = {
+            (key.name, version): simulated_root(algorithm, key, version)
+            for key in card_keys("2.00").rows
+            for version in (1, 2, 3)
+        }
+        assert len(set(roots.values())) == len(roots)
+        assert {len(root) for root in roots.values()} == ({8, 16} if algorithm == TRIPLE_DES else {16})
+        assert all(len(root) == card_keys("2.00").key(name).length(algorithm) for (name, _), root in roots.items())

@@ -1,0 +1,92 @@
+"""Whatever a card is sent, it answers with a status word of the command's list, and keeps what only keys may change."""
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hardware.virtual.card import CardImage, VirtualCard
+from protocols.iso7816.apdu import CommandApdu
+from tests.hardware.virtual.key_terminal import KeyTerminal, image_of
+
+ERRORS: dict[str, str] = tomllib.loads(
+    (Path(__file__).parents[2] / "vectors" / "sscard" / "commands.toml").read_text("utf-8")
+)["errors"]
+COMMANDS = {
+    0xA4: ("SELECT", 0x00),
+    0xB2: ("READ_RECORD", 0x00),
+    0xB0: ("READ_BINARY", 0x00),
+    0xDC: ("UPDATE_RECORD", 0x04),
+    0xD6: ("UPDATE_BINARY", 0x04),
+    0x20: ("VERIFY", 0x00),
+    0x5E: ("CHANGE_PIN", 0x80),
+    0x24: ("PIN_UNBLOCK", 0x84),
+    0x84: ("GET_CHALLENGE", 0x00),
+    0xC0: ("GET_RESPONSE", 0x00),
+    0x88: ("INTERNAL_AUTHENTICATION", 0x00),
+    0x82: ("EXTERNAL_AUTHENTICATION", 0x00),
+    0x1E: ("APPLICATION_BLOCK", 0x84),
+    0x16: ("CARD_BLOCK", 0x84),
+}
+"""ssc-card.md 4.1."""
+VERSIONS = ("1.00", "2.00", "3.00")
+RIGHTS = ("RKSSSE", "UKSSSE", "BK", "PUK", "UK1DF04", "RK1DF04", "LKDF04", "UK2DF04")
+
+interesting = st.sampled_from(
+    [0, 1, 2, 3, 4, 5, 6, 8, 0x0A, 0x28, 0x2C, 0x2D, 0x34, 0x3C, 0x80, 0x81, 0x84, 0x87, 0xFF]
+)
+a_byte = st.one_of(st.integers(0, 255), interesting)
+texts = "EF05 EF06 EF07 EF08 EF15 DF01 DF04 3F00 D15600000503 123456 135790 135790FF654321 0A0132 8F0132 000031"
+data = st.one_of(st.binary(max_size=24), st.sampled_from([bytes.fromhex(text) for text in texts.split()]))
+
+
+@st.composite
+def apdus(draw: st.DrawFn) -> CommandApdu:
+    """Commands that mostly begin as one of the list."""
+    ins = draw(st.one_of(st.sampled_from(list(COMMANDS)), st.integers(0, 255)))
+    cla = draw(st.one_of(st.just(COMMANDS.get(ins, ("", 0))[1]), st.sampled_from((0x00, 0x04, 0x80, 0x84, 0xFF))))
+    le = draw(st.one_of(st.none(), st.integers(1, 256), st.sampled_from((4, 8, 16))))
+    return CommandApdu(cla, ins, draw(a_byte), draw(a_byte), draw(data), le)
+
+
+def allowed(ins: int, sw: int) -> bool:
+    names = [COMMANDS[ins][0], "other"] if ins in COMMANDS else ["other"]
+    return any(f"{sw:04X}".startswith(each) for name in names for each in ERRORS[name].split())
+
+
+@pytest.fixture(scope="module")
+def images() -> dict[str, CardImage]:
+    return {version: image_of(version) for version in VERSIONS}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(version=st.sampled_from(VERSIONS), sequence=st.lists(st.one_of(apdus(), st.sampled_from(RIGHTS)), max_size=30))
+def test_any_commands(
+    tmp_path: Path, images: dict[str, CardImage], version: str, sequence: list[CommandApdu | str]
+) -> None:
+    """Names in the sequence are keys that a terminal proves to have; the rest is not even told apart from noise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)  # for speed
+        card = VirtualCard.create(tmp_path / "x.card", images[version])
+        terminal = KeyTerminal(card)
+        for step in sequence:
+            if isinstance(step, str):
+                if step in card.image.keys:
+                    terminal.enter("DF04" if step.endswith("DF04") else "SSSE")
+                    assert terminal.authenticate(step) in ("9000", "6983")
+                continue
+            before = card.image
+            answer = card.command(step)
+            assert allowed(step.ins, answer.sw), f"{step!r} {answer.sw:04X}"
+            assert not answer.data or answer.sw == 0x9000 or answer.sw >> 8 == 0x61
+            after = card.image
+            assert (after.blocked, after.card_blocked, after.atr) == ((), False, before.atr)
+            if answer.sw >> 8 not in (0x90, 0x63):
+                assert after == before
+            if before.pin is not None and after.pin is not None:
+                least = before.pin.tries - 1
+                assert least <= after.pin.tries <= (after.pin.limit if answer.sw == 0x9000 else before.pin.tries)
+        assert VirtualCard.open(card.path).image == card.image
