@@ -89,8 +89,14 @@ class NotSupported(CardError):
         return {"tag": f"{self.tag:02X}"}
 
 
-class PinFormat(CardError):
-    """Not digits, fewer than `min_digits`, or more than 16; the card was not asked and no try is used (-33)."""
+class PinEntryError(CardError):
+    """The entry came to nothing: the card was not asked and no try is used."""
+
+    key = "pin_format"
+
+
+class PinFormat(PinEntryError):
+    """Not digits, fewer than `min_digits`, or more than 16 (-33)."""
 
     key = "pin_format"
 
@@ -103,32 +109,32 @@ class PinFormat(CardError):
         return {"min": str(self.min_digits)}
 
 
-class NoPin(CardError):
+class NoPin(PinEntryError):
     """The card has no PIN that could be changed."""
 
     key = "pin_none"
 
 
-class PinMismatch(CardError):
-    """The new PIN was not the same twice; the card was not asked (-34)."""
+class PinMismatch(PinEntryError):
+    """The new PIN was not the same twice (-34)."""
 
     key = "pin_mismatch"
 
 
-class PinForbidden(CardError):
-    """The new PIN is one that cards have at first; the card was not asked (-36)."""
+class PinForbidden(PinEntryError):
+    """The new PIN is one that cards have at first (-36)."""
 
     key = "pin_forbidden"
 
 
-class PinCancelled(CardError):
-    """The holder ended the entry at the pad; the card was not asked (-31)."""
+class PinCancelled(PinEntryError):
+    """The holder ended the entry at the pad (-31)."""
 
     key = "pin_cancelled"
 
 
-class PinTimedOut(CardError):
-    """No PIN was entered at the pad in time; the card was not asked (-32)."""
+class PinTimedOut(PinEntryError):
+    """No PIN was entered at the pad in time (-32)."""
 
     key = "pin_timed_out"
 

@@ -66,15 +66,15 @@ def pad_of(reader: Reader) -> PinPad | None:
     return found if isinstance(found, PinPad) else None
 
 
-def verify_typed(session: CardSession, digits: bytearray, rules: PinRules) -> bool:
-    """`CardSession.verify_pin`; whether the PIN, which was right, is a forbidden one."""
-    was_forbidden = _is_forbidden(digits, rules)
+def verify_typed(session: CardSession, digits: bytearray, rules: PinRules) -> bool | None:
+    """`CardSession.verify_pin`; whether the PIN, which was right, is a forbidden one, None where none is."""
+    was_forbidden = _is_forbidden(digits, rules) if rules.forbidden else None
     session.verify_pin(digits)
     return was_forbidden
 
 
 def verify_at_pad(session: CardSession, keys: PinPad, rules: PinRules) -> bool | None:
-    """VERIFY at the pad; whether the PIN, which was right, is a forbidden one, None where the pad does not compare.
+    """VERIFY at the pad; whether the PIN, which was right, is a forbidden one, None where nothing was compared.
 
     `PinCancelled`, `PinTimedOut`, `PinFormat`, and the errors of `CardSession.verify_pin`.
     """
@@ -82,7 +82,7 @@ def verify_at_pad(session: CardSession, keys: PinPad, rules: PinRules) -> bool |
     answer = keys.verify(commands.verify_status(), _limits(rules, MIN_DIGITS))
     if answer.sw != status.SW_SUCCESS:
         raise _pad_refusal(answer, commands.VERIFY, MIN_DIGITS)
-    return answer.was_forbidden
+    return answer.was_forbidden if rules.forbidden else None
 
 
 def change_typed(session: CardSession, old: bytearray, new: bytearray, repeat: bytearray, rules: PinRules) -> None:

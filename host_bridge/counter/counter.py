@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event as Flag
@@ -9,21 +10,24 @@ from threading import Lock, RLock, Thread
 
 import msgspec
 
-from host_bridge.card.errors import CardError, PinFormat, text_key
-from host_bridge.card.session import CardSession
-from host_bridge.counter.bill import ItemLine, bill_lines, faults_of, hash_of, refund_event, settlement_of
+from host_bridge.card.errors import CardError, PinEntryError, text_key
+from host_bridge.card.pin_entry import pad_of
+from host_bridge.counter.bill import ItemLine, bill_lines, faults_of
 from host_bridge.counter.books import Books
 from host_bridge.counter.centre import Centre
 from host_bridge.counter.decide import city_division, home_city
 from host_bridge.counter.desk import ReceiptDesk, bearer_left
+from host_bridge.counter.home import changes_pins_of, home_of
 from host_bridge.counter.picture import Picture
+from host_bridge.counter.pin_desk import PinDesk
 from host_bridge.counter.present import bearer_of, filled, item_view
 from host_bridge.counter.price import priced
 from host_bridge.counter.reasons import reason_text
 from host_bridge.counter.reception import Reception
+from host_bridge.counter.records import Records
 from host_bridge.counter.slot import Slot
 from host_bridge.counter.view import Action, CounterView, ItemView, PastView
-from host_bridge.counter.visit import POSSIBLE, NotNow, Refused, Visit
+from host_bridge.counter.visit import NotNow, Refused, Visit
 from host_bridge.journal.chain import Stored
 from host_bridge.journal.errors import JournalStopped
 from host_bridge.journal.journal import Journal
@@ -31,8 +35,7 @@ from host_bridge.printer.printer import PaperOut, Printer, PrinterError
 from host_bridge.printer.receipt import Bearer
 from host_bridge.readers.reader import CardMute, Reader, ReaderError
 from protocols.events.clock import Clock
-from protocols.events.events import Refund, Refusal, Settlement
-from protocols.events.frames import Person
+from protocols.events.events import Refund, Settlement
 from protocols.events.steps import OnStep, pass_by
 from protocols.settlement.bill import FeeLine
 from protocols.settlement.catalogue import Catalogue
@@ -78,7 +81,8 @@ class Counter:
         self._desk = ReceiptDesk(printer, journal.record.fixmedins_name)
         self._books = Books(journal, clock)
         self._reception = Reception(self._slot, self._books, link)
-        self._clerk = clerk
+        self._pin_desk = PinDesk(self._slot, self._books, pad_of(reader))
+        self._records = Records(journal, self._books, clerk=clerk, salt=salt)
         self._salt = salt
         self._on_step = on_step
         self._picture = Picture(journal.record, clerk, slot=self._slot, desk=self._desk, books=self._books)
@@ -94,8 +98,9 @@ class Counter:
         self._view = self._draw()
 
     def start(self) -> None:
-        """Watch reader and printer from threads of its own."""
-        self._threads = [Thread(target=each, daemon=True) for each in (self._watch_slot, self._watch_printer)]
+        """Watch reader, pad and printer from threads of its own."""
+        watches = (self._watch_slot, self._watch_pad, self._watch_printer)
+        self._threads = [Thread(target=each, daemon=True) for each in watches]
         for thread in self._threads:
             thread.start()
 
@@ -104,7 +109,9 @@ class Counter:
         self._stopping.set()
         self._changed.set()
         for thread in self._threads:
-            thread.join()
+            while thread.is_alive():
+                self._pin_desk.cancel()
+                thread.join(POLL_S)
         with self._lock:
             self._slot.close()
 
@@ -120,6 +127,8 @@ class Counter:
                 self._visit = Visit()
             elif stopped is not None and self._visit.stage not in {"stopped", "done"}:
                 self._stop_settling(stopped)
+            if self._visit.pad == "waiting":
+                return  # the reader is busy with the pad, and says by itself when the card goes
             arrived = self._slot.look()
             if self._visit.with_card and not self._slot.there:
                 self._end()
@@ -136,17 +145,49 @@ class Counter:
 
     def enter_pin(self, digits: bytearray) -> None:
         """Let the chip check the PIN; the digits are wiped in any case. Pressed twice at once it costs one try."""
-        try:
-            if not self._entering.acquire(blocking=False):
-                raise NotNow("pin", self._visit.stage)
+        with self._typed("pin", digits):
+            self._take_pin(self._pin_desk.typed(self._visit, self._city, digits))
+
+    def begin_change(self) -> None:
+        """Ask the holder for the old PIN and a new one."""
+        with self._interrupting():
+            self._require("begin_change")
+            with self._card_errors("begin_change"):
+                self._visit = self._pin_desk.begin_change(self._visit)
+
+    def change_pin(self, old: bytearray, new: bytearray, repeat: bytearray) -> None:
+        """Give the chip a new PIN; all digits are wiped in any case."""
+        with self._typed("change_pin", old, new, repeat):
+            self._take_pin(self._pin_desk.change_typed(self._visit, self._city, old, new, repeat))
+
+    def keep_pin(self) -> None:
+        """Go on with the PIN as it is."""
+        with self._interrupting():
+            self._require("keep_pin")
+            self._take_pin(self._visit.keeping())
+
+    def ask_pad(self) -> None:
+        """Let the reader's pad take the PIN once more; returns at once."""
+        with self._working():
+            self._require("ask_pad")
+            self._visit = self._visit.pad_asked()
+
+    def serve_pad(self) -> None:
+        """One entry at the reader's pad where the visit wants one, as the thread does; returns when it is over."""
+        with self._entering:
+            with self._working():
+                if self._visit.pad != "wanted":
+                    return
+                asked = self._visit = self._visit.pad_waits()
+            entry = Future[Visit]()
             try:
-                with self._working():
-                    self._require("pin")
-                    self._check_pin(lambda session: session.verify_pin(digits))
-            finally:
-                self._entering.release()
-        finally:
-            wipe(digits)
+                entry.set_result(self._pin_desk.at_pad(asked, self._city))
+            except (CardError, ReaderError) as error:
+                entry.set_exception(error)
+            with self._working():
+                if self._visit is asked:
+                    with self._card_errors():
+                        self._take_pin(entry.result())
 
     def enter_bill(self, med_type: str, lines: Sequence[FeeLine | ItemLine]) -> None:
         """Enter or replace the bill and pre-settle it; in idle for a visit without a card. `BillError`."""
@@ -177,7 +218,7 @@ class Counter:
 
     def full_cash(self, reason_key: str) -> None:
         """Go on in full cash for a reason of `view().reasons`; in idle this begins a visit without a card."""
-        with self._working():
+        with self._interrupting():
             self._require("full_cash")
             visit = self._visit
             if visit.stage == "idle":
@@ -194,24 +235,9 @@ class Counter:
         """Take back a whole settlement of this terminal (settlement.md B.7-5), once."""
         with self._working():
             self._require("refund")
-            stored = self._journal.find(event_id)
-            data = None if stored is None else stored.event.data
-            if stored is None or not isinstance(data, Settlement):
-                refunded = isinstance(data, Refund)
-                raise NotNow("refund", "idle", "visit_refund_of_refund" if refunded else "visit_refund_unknown")
-            if self._journal.refund_of(event_id) is not None:
-                raise NotNow("refund", "idle", "visit_refund_twice")
-            old = stored.person
-            person = None if old is None else Person(old.certno, old.card_no, self._salt())
-            refund = refund_event(
-                event_id,
-                data,
-                self._books.current(old, data),
-                mdtrt_id=self._journal.next_mdtrt_id(),
-                opter=self._clerk,
-                person=person,
-            )
-            self._show(Visit().refunded(self._journal.append(refund, person), data), bearer_left(stored))
+            stored, settled = self._records.settled(event_id)
+            refund, person = self._records.refund(stored, settled)
+            self._show(Visit().refunded(self._journal.append(refund, person), settled), bearer_left(stored))
 
     def reprint(self, event_id: str) -> None:
         """Print a receipt, marked as a copy unless it was never printed; `NotNow` where the printer cannot."""
@@ -233,7 +259,7 @@ class Counter:
 
     def cancel(self) -> None:
         """Give the visit up; nothing is recorded but a refusal that was shown."""
-        with self._working():
+        with self._interrupting():
             self._require("cancel")
             self._end()
 
@@ -256,20 +282,22 @@ class Counter:
         """Read the card, ask the centre, see whether a PIN is wanted."""
         today = self._books.today()
         self._city = home_city(city_division(self._city), today, simulated=self._city.simulated) or self._city
-        self._set(Visit().card_in(self._usual_care()))
+        self._set(Visit().card_in(self._usual_care(), pad=self._pin_desk.has_pad))
         with self._card_errors():
             for visit in self._reception.read(self._visit):
                 self._set(visit)
+            home = home_of(self._visit, today, simulated=self._city.simulated)
+            self._visit = replace(self._visit, change_here=changes_pins_of(self._city, home))
             self._go_on()
 
     def _go_on(self) -> None:
         """The next thing that is missing: the PIN, the bill, or nothing, and then the bill is pre-settled."""
         visit = self._visit
-        if visit.stage == "refused" and visit.cash is None:
+        if visit.stage == "refused":
             return
         if visit.cash is None and visit.holder is not None and self._city.pin_asked(visit.med_type):
             with self._card_errors():
-                self._visit = self._reception.ask_pin(visit, self._city)
+                self._visit = self._pin_desk.ask(visit)
         if self._visit.stage in {"pin", "refused"}:
             return
         standing = self._books.standing("" if visit.holder is None else visit.holder.certno)
@@ -280,14 +308,11 @@ class Counter:
             self._visit = self._visit.billed(visit.med_type, ())
             raise
 
-    def _check_pin(self, verify: Callable[[CardSession], object]) -> None:
-        with self._card_errors():
-            try:
-                self._visit = self._reception.check_pin(self._visit, verify)
-            except PinFormat as error:
-                raise NotNow("pin", self._visit.stage, error.key, error.facts) from None
-            if self._visit.pin_done:
-                self._go_on()
+    def _take_pin(self, visit: Visit) -> None:
+        """What came of a PIN; where it is done with, the visit goes on."""
+        self._visit = visit
+        if visit.stage == "reading":
+            self._go_on()
 
     def _still_the_card(self) -> bool:
         """Whether the card that was read is in the slot; otherwise the visit is over or refused."""
@@ -308,19 +333,7 @@ class Counter:
             self._visit = self._visit.refuse("visit_bill_inconsistent")
             return
         self._set(visit.settling())
-        person = self._person(visit)
-        settlement = settlement_of(
-            quote,
-            visit.lines,
-            self._city,
-            self._catalogue,
-            mdtrt_id=self._journal.next_mdtrt_id(),
-            fixmedins_code=self._journal.record.fixmedins_code,
-            opter=self._clerk,
-            med_type=visit.med_type,
-            person=person,
-            pin_verified=visit.pin_verified,
-        )
+        settlement, person = self._records.settlement(visit, quote, self._city, self._catalogue)
         try:
             stored = self._journal.append(settlement, person)
         except ValueError:
@@ -362,21 +375,8 @@ class Counter:
         self._slot.use_up()
         if visit.refused is None or visit.result is not None:
             return
-        person = self._person(visit)
-        refusal = Refusal(
-            number=texts()[visit.refused.key].number,
-            step=visit.refused.step,
-            sw=visit.refused.sw,
-            med_type=visit.med_type or None,
-            person_hash=hash_of(person),
-        )
-        self._journal.append(refusal, person)
+        self._journal.append(*self._records.refusal(visit, visit.refused))
         self._link.wake()
-
-    def _person(self, visit: Visit) -> Person | None:
-        if visit.holder is None or visit.issuer is None:
-            return None
-        return Person(visit.holder.certno, visit.issuer.card_no, self._salt())
 
     def _stop_settling(self, error: JournalStopped) -> None:
         self._slot.use_up()
@@ -394,10 +394,43 @@ class Counter:
                 self._publish()
 
     @contextmanager
-    def _card_errors(self) -> Iterator[None]:
-        """A card or reader that goes away ends the visit; any other trouble with the card refuses it."""
+    def _interrupting(self) -> Iterator[None]:
+        """The same, after an entry at the pad has ended; it is cancelled."""
+        while not self._entering.acquire(timeout=POLL_S):
+            self._pin_desk.cancel()
+        try:
+            with self._working():
+                yield
+        finally:
+            self._entering.release()
+
+    @contextmanager
+    def _typed(self, action: Action, *secrets: bytearray) -> Iterator[None]:
+        """An action with digits, which are wiped whatever happens; a second one at the same time is refused."""
+        try:
+            if not self._entering.acquire(blocking=False):
+                raise NotNow(action, self._visit.stage)
+            try:
+                with self._working():
+                    self._require(action)
+                    with self._card_errors(action):
+                        yield
+            finally:
+                self._entering.release()
+        finally:
+            for digits in secrets:
+                wipe(digits)
+
+    @contextmanager
+    def _card_errors(self, action: Action = "pin") -> Iterator[None]:
+        """A card or reader that goes away ends the visit; any other trouble with the card refuses it.
+
+        An entry that came to nothing is `NotNow`.
+        """
         try:
             yield
+        except PinEntryError as error:
+            raise NotNow(action, self._visit.stage, error.key, **error.facts) from None
         except (CardError, CardMute) as error:
             key, facts = text_key(error)
             sw, tries = getattr(error, "sw", None), getattr(error, "tries", None)
@@ -408,7 +441,7 @@ class Counter:
             self._slot.spent = False
 
     def _require(self, action: Action) -> None:
-        if self._visit.stage not in POSSIBLE[action]:
+        if not self._visit.allows(action):
             raise NotNow(action, self._visit.stage)
 
     def _usual_care(self) -> str:
@@ -436,15 +469,23 @@ class Counter:
         centre = self._link.centre
         return self._picture.draw(self._visit, self._city, listening=centre.listening, ms=centre.ms)
 
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            # its type only: a traceback could show a person
+            _LOG.error("counter: %s", type(error).__name__)
+
     def _watch_slot(self) -> None:
         while not self._stopping.is_set():
-            try:
-                self.poll()
-            except Exception as error:
-                # its type only: a traceback could show a person
-                _LOG.error("counter: %s", type(error).__name__)
+            self._guarded(self.poll)
             self._changed.wait(POLL_S)
             self._changed.clear()
+
+    def _watch_pad(self) -> None:
+        while self._pin_desk.has_pad and not self._stopping.wait(POLL_S):
+            if self._visit.pad == "wanted":
+                self._guarded(self.serve_pad)
 
     def _watch_printer(self) -> None:
         while not self._stopping.is_set():

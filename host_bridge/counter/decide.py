@@ -104,11 +104,17 @@ def card_refusal(issuer: Issuer, known: Known, today: date) -> str | None:
     return UNUSABLE_CARDS.get(known.answer.card_state) if known.answer is not None else None
 
 
-def pin_refusal(known: Known, city: City) -> str | None:
-    """Why this PIN may not pay (-35), where the centre knows that it is still the default one."""
-    if known.answer is not None and known.answer.default_pin and not city.default_pin_may_pay:
-        return "pin_default"
-    return None
+def may_pay(city: City, known: Known, *, was_default: bool | None, changed: bool) -> bool:
+    """Whether a PIN that was right may pay (-35).
+
+    `was_default` is what was found by comparing; where nothing was compared, the centre's flag decides, until the PIN
+    is changed in this visit.
+    """
+    if city.default_pin_may_pay:
+        return True
+    if was_default is None:
+        was_default = known.answer is not None and known.answer.default_pin and not changed
+    return not was_default
 
 
 def chip_differences(chip: Insurance | None, known: Known) -> tuple[str | None, tuple[str, ...]]:

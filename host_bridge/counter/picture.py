@@ -1,8 +1,8 @@
 """Puts the picture together: the visit in words, and around it the parts, the sums of the day and the backlog."""
 
 from host_bridge.counter.books import Books, Summary
-from host_bridge.counter.decide import home_city
 from host_bridge.counter.desk import ReceiptDesk
+from host_bridge.counter.home import home_of
 from host_bridge.counter.present import (
     PRINTER,
     Help,
@@ -39,13 +39,7 @@ class Picture:
 
     def help(self, visit: Visit, city: City) -> Help:
         """Where this holder is sent: by the insured place, otherwise by the card's issuer."""
-        if visit.insured is not None:
-            place = visit.insured.insuplc_admdvs
-        elif visit.issuer is not None:
-            place = visit.issuer.card_id[:6]
-        else:
-            return help_of(None)
-        return help_of(home_city(place, self._books.today(), simulated=city.simulated))
+        return help_of(home_of(visit, self._books.today(), simulated=city.simulated), change_here=visit.change_here)
 
     def draw(self, visit: Visit, city: City, *, listening: bool, ms: int | None) -> CounterView:
         """The visit at this moment."""
@@ -62,7 +56,7 @@ class Picture:
             actions=visit.actions(),
             time=self._books.time(),
             person=person_view(visit, help_),
-            pin=pin_view(visit),
+            pin=pin_view(visit, help_),
             bill=bill_view(visit),
             split=split_view(visit, city),
             result=result_view(

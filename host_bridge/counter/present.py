@@ -29,6 +29,7 @@ from protocols.settlement.catalogue import Item
 from protocols.settlement.codes import Label, label
 from protocols.settlement.profile import City
 from protocols.sscard.identity import mask_certno, mask_name
+from protocols.sscard.pin import MIN_DIGITS
 from protocols.texts.catalogue import Words, texts
 
 UNKNOWN = Both("未知", "Unknown")
@@ -44,6 +45,7 @@ PRINTER: dict[PrinterState, PartView] = {
     "away": PartView("away", Both("打印机未连接", "Printer not connected")),
 }
 ANY_PLACE = Label("参保地社保经办机构或社保卡服务网点", "the agency of the insured place or a card service point")
+THIS_COUNTER = Label("本柜台（现在就可以）", "this counter (now)")
 ANY_HOTLINE = "12333"
 
 
@@ -53,6 +55,7 @@ class Help(NamedTuple):
     reset: Label
     change: Label
     hotline: str
+    min_digits: int = MIN_DIGITS
 
     def facts(self, key: str) -> tuple[dict[str, str], dict[str, str]]:
         """Placeholders for the Chinese and the English words of a text."""
@@ -60,11 +63,12 @@ class Help(NamedTuple):
         return {"place": place.zh, "hotline": self.hotline}, {"place": place.en, "hotline": self.hotline}
 
 
-def help_of(home: City | None) -> Help:
+def help_of(home: City | None, *, change_here: bool = False) -> Help:
     """Places and telephone number of a person's own city; general ones where it has no profile."""
     if home is None:
         return Help(ANY_PLACE, ANY_PLACE, ANY_HOTLINE)
-    return Help(home.pin_reset_place, home.pin_change_place or home.pin_reset_place, home.hotline)
+    change = THIS_COUNTER if change_here else home.pin_change_place or home.pin_reset_place
+    return Help(home.pin_reset_place, change, home.hotline, home.pin_min_digits)
 
 
 def both(found: Label) -> Both:
@@ -100,7 +104,7 @@ def person_view(visit: Visit, help_: Help) -> PersonView | None:
         return None
     insured = visit.insured
     keys = [*visit.notices, *([] if visit.outlook is None else [visit.outlook])]
-    wanted = visit.stage == "pin" or (visit.tries is not None and not visit.pin_verified)
+    wanted = visit.stage in {"pin", "change"} or (visit.tries is not None and not visit.pin_verified)
     return PersonView(
         name=mask_name(visit.holder.name),
         certno=mask_certno(visit.holder.certno),
@@ -122,9 +126,14 @@ def reason_views(visit: Visit, help_: Help) -> tuple[ReasonView, ...]:
     return tuple(ReasonView(key, *filled(text, help_)) for key, text in offered)
 
 
-def pin_view(visit: Visit) -> PinView | None:
-    """Tries left, while the PIN is asked for."""
-    return PinView(visit.tries, visit.pin_wrong) if visit.stage == "pin" else None
+def pin_view(visit: Visit, help_: Help) -> PinView | None:
+    """Tries left and the pad, while a PIN is asked for."""
+    if visit.stage not in {"pin", "change"}:
+        return None
+    trouble = (
+        None if visit.pin_trouble is None else NoticeView(*filled(visit.pin_trouble[0], help_, visit.pin_trouble[1]))
+    )
+    return PinView(visit.tries, visit.pin_wrong, visit.pad, help_.min_digits, trouble)
 
 
 def bill_view(visit: Visit) -> BillView | None:

@@ -5,12 +5,29 @@ from typing import Literal
 import msgspec
 
 from protocols.settlement.bill import Accumulators, Split
+from protocols.sscard.pin import MIN_DIGITS
 from protocols.texts.catalogue import Words
 
 Step = Literal["insert", "person", "pin", "bill", "settle", "take"]
 """The steps that are always on screen: 插卡 身份 密码 账单 结算 取卡."""
-Stage = Literal["idle", "reading", "pin", "bill", "presettled", "settling", "done", "refused", "stopped"]
-Action = Literal["pin", "bill", "settle", "full_cash", "refund", "reprint", "print_guide", "cancel", "finish"]
+Stage = Literal["idle", "reading", "pin", "change", "bill", "presettled", "settling", "done", "refused", "stopped"]
+Action = Literal[
+    "pin",
+    "ask_pad",
+    "begin_change",
+    "change_pin",
+    "keep_pin",
+    "bill",
+    "settle",
+    "full_cash",
+    "refund",
+    "reprint",
+    "print_guide",
+    "cancel",
+    "finish",
+]
+PadState = Literal["none", "idle", "wanted", "waiting"]
+"""The reader's PIN pad: there is none, nobody is asked, it is about to take a PIN, it waits for the holder."""
 
 
 class Both(msgspec.Struct, frozen=True):
@@ -70,8 +87,13 @@ class PersonView(msgspec.Struct, frozen=True):
 
 
 class PinView(msgspec.Struct, frozen=True):
+    """`min_digits` of a new PIN; `trouble`: why the last entry at the pad came to nothing."""
+
     tries: int | None
     wrong: bool
+    pad: PadState = "none"
+    min_digits: int = MIN_DIGITS
+    trouble: NoticeView | None = None
 
 
 class LineView(msgspec.Struct, frozen=True):

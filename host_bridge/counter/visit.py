@@ -5,13 +5,17 @@ from dataclasses import dataclass, field, replace
 from host_bridge.card.session import Holder, Insurance, Issuer
 from host_bridge.counter.bill import Quote
 from host_bridge.counter.decide import NOTHING, Insured, Known, insured_by
-from host_bridge.counter.view import Action, Stage, Step
+from host_bridge.counter.view import Action, PadState, Stage, Step
 from host_bridge.journal.chain import Stored
 from protocols.events.events import Settlement
 from protocols.settlement.bill import FeeLine
 
 POSSIBLE: dict[Action, frozenset[Stage]] = {
     "pin": frozenset({"pin"}),
+    "ask_pad": frozenset({"pin", "change"}),
+    "begin_change": frozenset({"pin", "bill", "presettled", "refused"}),
+    "change_pin": frozenset({"change"}),
+    "keep_pin": frozenset({"change"}),
     "bill": frozenset({"idle", "bill", "presettled"}),
     "settle": frozenset({"presettled"}),
     "full_cash": frozenset({"idle", "pin", "bill", "presettled", "refused"}),
@@ -25,12 +29,10 @@ POSSIBLE: dict[Action, frozenset[Stage]] = {
 
 
 class NotNow(Exception):
-    """An action that is not possible; nothing has changed. `key` is the catalogue text that says why."""
+    """An action that is not possible; nothing has changed. `key` is the catalogue text that says why, with `facts`."""
 
-    def __init__(
-        self, action: str, stage: Stage, key: str = "web_not_now", facts: dict[str, str] | None = None
-    ) -> None:
-        self.action, self.stage, self.key, self.facts = action, stage, key, facts or {}
+    def __init__(self, action: str, stage: Stage, key: str = "web_not_now", **facts: str) -> None:
+        self.action, self.stage, self.key, self.facts = action, stage, key, facts
         super().__init__(f"{action} at {stage}: {key}")
 
 
@@ -51,7 +53,8 @@ class Visit:
 
     `cash` is the catalogue key of the full-cash reason that was chosen or followed from a refusal; `outlook` that of
     why a bill would not be settled online. `tries` are the PIN tries left, None where the card has no PIN or was not
-    asked. `original` is what a refund took back.
+    asked; `pin_trouble` is the text, with facts, of why an entry at the reader's pad came to nothing. `change_here`:
+    this counter may change the PIN. `original` is what a refund took back.
     """
 
     stage: Stage = "idle"
@@ -61,6 +64,10 @@ class Visit:
     holder: Holder | None = None
     known: Known = NOTHING
     chip: Insurance | None = None
+    pad: PadState = "none"
+    change_here: bool = False
+    pin_changed: bool = False
+    pin_trouble: tuple[str, dict[str, str]] | None = None
     tries: int | None = None
     pin_wrong: bool = False
     pin_verified: bool = False
@@ -88,11 +95,25 @@ class Visit:
 
     def actions(self) -> tuple[Action, ...]:
         """What the clerk can do now."""
-        return tuple(action for action, stages in POSSIBLE.items() if self.stage in stages)
+        return tuple(action for action in POSSIBLE if self.allows(action))
 
-    def card_in(self, med_type: str) -> "Visit":
+    def allows(self, action: Action) -> bool:
+        """Whether the clerk can do this now: PINs are typed only where the reader has no pad."""
+        if self.stage not in POSSIBLE[action]:
+            return False
+        if action in {"pin", "change_pin"}:
+            return self.pad == "none"
+        if action == "ask_pad":
+            return self.pad == "idle"
+        if action == "begin_change":
+            other = self.refused is not None and self.refused.key != "pin_default"
+            return self.change_here and not self.pin_free and self.cash is None and not other
+        return True
+
+    def card_in(self, med_type: str, *, pad: bool = False) -> "Visit":
         """A card was put in; `med_type` is the kind of care assumed until a bill says another."""
-        return Visit(stage="reading", step="person", with_card=True, med_type=med_type)
+        state: PadState = "idle" if pad else "none"
+        return Visit(stage="reading", step="person", with_card=True, med_type=med_type, pad=state)
 
     def without_card(self, med_type: str) -> "Visit":
         """A visit without a card: only full cash can come of it."""
@@ -112,15 +133,48 @@ class Visit:
 
     def pin_wanted(self, tries: int) -> "Visit":
         """The holder has to enter the PIN; `tries` are left."""
-        return replace(self, stage="pin", step="pin", tries=tries, pin_wrong=False)
+        return replace(self._asking(), stage="pin", step="pin", tries=tries)
 
     def pin_refused(self, tries: int) -> "Visit":
-        """The chip refused the PIN; `tries` are left, at least one."""
-        return replace(self, stage="pin", step="pin", tries=tries, pin_wrong=True)
+        """The chip refused the PIN, that of a change too; `tries` are left, at least one."""
+        return replace(self._asking(), tries=tries, pin_wrong=True)
 
     def pin_right(self, chip: Insurance | None) -> "Visit":
         """The chip took the PIN; its insurance file, where it could be read."""
-        return replace(self, pin_verified=True, pin_wrong=False, tries=None, chip=chip)
+        return replace(self._settled_pin(), pin_verified=True, chip=chip)
+
+    def changing(self, tries: int) -> "Visit":
+        """The PIN is being changed; `tries` are left for the old one."""
+        return replace(self._asking(), stage="change", step="pin", tries=tries)
+
+    def keeping(self) -> "Visit":
+        """The PIN stays as it is."""
+        return self._settled_pin()
+
+    def changed(self) -> "Visit":
+        """The chip has the new PIN; it has not been verified."""
+        return replace(self._settled_pin(), pin_changed=True, pin_verified=False, refused=None)
+
+    def pad_asked(self) -> "Visit":
+        """The reader's pad is to take the PIN, once more."""
+        return self._asking()
+
+    def pad_waits(self) -> "Visit":
+        """The pad waits for the holder."""
+        return replace(self, pad="waiting")
+
+    def pad_came_to_nothing(self, key: str, facts: dict[str, str]) -> "Visit":
+        """The entry ended without a PIN for the chip."""
+        return replace(self, pad="idle", pin_trouble=(key, facts))
+
+    def _asking(self) -> "Visit":
+        pad: PadState = "none" if self.pad == "none" else "wanted"
+        return replace(self, pad=pad, pin_wrong=False, pin_trouble=None)
+
+    def _settled_pin(self) -> "Visit":
+        """Nobody is asked for a PIN any more; the visit goes on."""
+        pad: PadState = "none" if self.pad == "none" else "idle"
+        return replace(self, stage="reading", pad=pad, pin_wrong=False, pin_trouble=None, tries=None)
 
     def without_pin(self) -> "Visit":
         """The card has no PIN to ask for (ssc-card.md 9.0)."""

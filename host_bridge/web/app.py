@@ -26,7 +26,7 @@ from host_bridge.web.bodies import (
     SettleBody,
     bill_lines,
     read_as,
-    read_pin,
+    read_pins,
     wipe,
 )
 from host_bridge.web.errors import ApiError, error_response, json_response
@@ -54,6 +54,10 @@ class Counter(Protocol):
     def view(self) -> CounterView: ...
     def subscribe(self, callback: Callable[[CounterView], None]) -> object: ...
     def enter_pin(self, digits: bytearray) -> object: ...
+    def ask_pad(self) -> object: ...
+    def begin_change(self) -> object: ...
+    def change_pin(self, old: bytearray, new: bytearray, repeat: bytearray) -> object: ...
+    def keep_pin(self) -> object: ...
     def enter_bill(self, med_type: str, lines: Sequence[CatalogueLine | FeeLine]) -> object: ...
     def settle(self, quote_id: str | None = None) -> object: ...
     def full_cash(self, reason_key: str) -> object: ...
@@ -100,12 +104,18 @@ class ClerkApi:
     async def events(self, _: Request) -> Response:
         return StreamingResponse(self._stream.events(), media_type="text/event-stream")
 
-    async def pin(self, request: Request) -> Response:
-        digits = await read_pin(request)
-        try:
-            return await self._done(self._counter.enter_pin, digits)
-        finally:
-            wipe(digits)
+    def pins(self, call: str, action: Callable[..., object]) -> Handler:
+        """A handler of an action that takes PINs."""
+
+        async def handle(request: Request) -> Response:
+            pins = await read_pins(request, call)
+            try:
+                return await self._done(action, *pins)
+            finally:
+                for digits in pins:
+                    wipe(digits)
+
+        return handle
 
     async def bill(self, request: Request) -> Response:
         body = await read_as(request, BillBody)
@@ -152,7 +162,7 @@ class ClerkApi:
         try:
             return await run_in_threadpool(action, *values)
         except NotNow as error:
-            raise ApiError(error.key, 409, action=error.action, stage=error.stage) from None
+            raise ApiError(error.key, 409, action=error.action, stage=error.stage, **error.facts) from None
         except BillError as error:
             raise ApiError(error.code, 422, line=error.line, field=error.field) from None
 
@@ -167,7 +177,11 @@ def create_app(counter: Counter) -> Starlette:
     """The application over one running counter."""
     api = ClerkApi(counter)
     actions: dict[str, Handler] = {
-        "pin": api.pin,
+        "pin": api.pins("pin", counter.enter_pin),
+        "ask_pad": api.plain(counter.ask_pad),
+        "begin_change": api.plain(counter.begin_change),
+        "change_pin": api.pins("change_pin", counter.change_pin),
+        "keep_pin": api.plain(counter.keep_pin),
         "bill": api.bill,
         "settle": api.settle,
         "full_cash": api.full_cash,

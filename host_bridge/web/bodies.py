@@ -12,7 +12,13 @@ from host_bridge.web.guard import BODY_LIMIT
 from protocols.settlement.bill import FeeLine
 
 LINES_LIMIT = 500
-_PIN_BODY = re.compile(rb'\s*\{\s*"pin"\s*:\s*"([0-9]{4,16})"\s*\}\s*')
+PINS = {"pin": ("pin",), "change_pin": ("old", "new", "repeat")}
+"""Calls whose bodies are PINs, and the names of these in order."""
+_PIN = rb'"%s"\s*:\s*"([0-9]{4,16})"'
+_PIN_BODIES = {
+    call: re.compile(rb"\s*\{\s*%s\s*\}\s*" % rb"\s*,\s*".join(_PIN % name.encode() for name in names))
+    for call, names in PINS.items()
+}
 
 Shape = TypeVar("Shape")
 
@@ -71,14 +77,14 @@ async def read_body(request: Request) -> bytearray:
     return body
 
 
-async def read_pin(request: Request) -> bytearray:
-    """The digits of `{"pin": "123456"}`, never as text; the caller wipes them."""
+async def read_pins(request: Request, call: str) -> list[bytearray]:
+    """The digits of `{"pin": "123456"}`, or of the three of `change_pin`, never as text; the caller wipes them."""
     body = await read_body(request)
     try:
-        found = _PIN_BODY.fullmatch(body)
+        found = _PIN_BODIES[call].fullmatch(body)
         if found is None:
             raise ApiError("web_bad_pin", 400)
-        return body[found.start(1) : found.end(1)]
+        return [body[found.start(group) : found.end(group)] for group in range(1, len(PINS[call]) + 1)]
     finally:
         wipe(body)
 

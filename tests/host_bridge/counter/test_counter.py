@@ -24,7 +24,7 @@ from protocols.texts.catalogue import texts
 from tests.host_bridge.counter.till import D2_LINES, NOON, Till
 
 COUNTER = Path(counter.__file__).parent
-OTHERS_TEXTS = {"pin_format", "pin_locked", "pin_default", "card_removed", "web_not_now"}
+OTHERS_TEXTS = {"pin_locked", "pin_default", "card_removed", "web_not_now"}
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -213,13 +213,6 @@ def test_another_scheme_at_the_centre_stops_real_time_settlement(pharmacy: Till)
     pharmacy.pin("271828")
     assert pharmacy.view.refusal is not None
     assert pharmacy.view.refusal.number == "S-110"
-
-
-def test_a_default_pin_may_not_pay_where_the_city_says_so(pharmacy: Till) -> None:
-    pharmacy.person("pharmacy", default_pin=True)
-    assert pharmacy.view.refusal is not None
-    assert pharmacy.view.refusal.number == "-35"
-    assert "定点医院或药店" in pharmacy.view.refusal.zh.holder
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hardware.virtual.people import GALLERY, VirtualPerson, load_person, make_card
+from hardware.virtual.pin_pad import Keys
 from host_bridge.counter.counter import Counter
 from host_bridge.counter.view import CounterView
 from host_bridge.journal.chain import Stored
@@ -113,7 +114,16 @@ def answer_of(person: VirtualPerson, **change: Any) -> PersonAnswer:
 class Till:
     """One counter of a city; cards go in and out, and every picture that was shown is kept."""
 
-    def __init__(self, folder: Path, city: str = "110000", fixmedins_code: str = "H11010200012") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        city: str = "110000",
+        fixmedins_code: str = "H11010200012",
+        keys: Keys | None = None,
+        *,
+        compares: bool = True,
+    ) -> None:
+        """`keys` are those of a PIN pad, which `compares` with forbidden PINs."""
         self.folder = folder
         self.key, self.clock = Ed25519PrivateKey.generate(), HandClock()
         self.centre, self.printer = ToldCentre(), ListPrinter()
@@ -141,7 +151,7 @@ class Till:
             on_step=self._step,
         )
         self.slot = folder / "slot.card"
-        self.reader: Any = VirtualReader(str(self.slot))
+        self.reader: Any = VirtualReader(str(self.slot), keys, compares=compares)
         self.salts = 0
         self.shown: list[CounterView] = []
         self.counter = self.make_counter(city)
@@ -164,6 +174,10 @@ class Till:
 
     # the reader, so that a test can put another in its place
     address = "virtual:test"
+
+    @property
+    def pin_pad(self) -> Any:
+        return self.reader.pin_pad
 
     def card_present(self) -> bool:
         present: bool = self.reader.card_present()

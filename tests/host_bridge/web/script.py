@@ -111,6 +111,11 @@ NOTICE = NoticeView(
     Words("待遇状态与中心不一致", "芯片记录为在职，中心记录为退休；本次按芯片结算。"),
     Words("Chip and centre differ", "The chip says in service, the centre retired; settled as the chip says."),
 )
+CHANGED = NoticeView(
+    "S-130",
+    Words("密码已修改", "芯片已换用新密码，以后请用新密码。"),
+    Words("The PIN is changed", "The chip has the new PIN; it counts from now on."),
+)
 REASONS = tuple(
     ReasonView(key, number, Words(zh, ""), Words(en, ""))
     for key, number, zh, en in (
@@ -123,9 +128,10 @@ REASONS = tuple(
 POSSIBLE: dict[Stage, tuple[Action, ...]] = {
     "idle": ("bill", "full_cash", "refund", "reprint"),
     "reading": (),
-    "pin": ("pin", "full_cash", "cancel"),
-    "bill": ("bill", "full_cash", "cancel"),
-    "presettled": ("bill", "settle", "full_cash", "cancel"),
+    "pin": ("pin", "begin_change", "full_cash", "cancel"),
+    "change": ("change_pin", "keep_pin"),
+    "bill": ("bill", "begin_change", "full_cash", "cancel"),
+    "presettled": ("bill", "begin_change", "settle", "full_cash", "cancel"),
     "settling": (),
     "done": ("reprint", "finish"),
     "refused": ("full_cash", "print_guide", "finish"),
@@ -201,6 +207,9 @@ class ScriptedCounter:
     def ask_pin(self, *, wrong: bool = False) -> None:
         self.show("pin", "pin", person=PERSON, pin=PinView(self._tries, wrong))
 
+    def ask_change(self, *, wrong: bool = False) -> None:
+        self.show("change", "pin", person=PERSON, pin=PinView(self._tries, wrong, min_digits=6))
+
     def want_bill(self) -> None:
         self.show("bill", "bill", person=msgspec.structs.replace(PERSON, pin="verified"))
 
@@ -221,6 +230,30 @@ class ScriptedCounter:
             self.ask_pin(wrong=True)
         else:
             self.show("refused", "pin", person=PERSON, refusal=LOCKED)
+
+    def ask_pad(self) -> None:
+        self._take("ask_pad", None)
+
+    def begin_change(self) -> None:
+        self._take("begin_change", None)
+        self.ask_change()
+
+    def change_pin(self, old: bytearray, new: bytearray, repeat: bytearray) -> None:
+        self._take("change_pin", None)
+        self.pins += [old, new, repeat]
+        if new != repeat:
+            raise NotNow("change_pin", "change", "pin_mismatch")
+        if old.decode() == PIN:
+            self.show(
+                "pin", "pin", person=msgspec.structs.replace(PERSON, notices=(CHANGED,)), pin=PinView(3, wrong=False)
+            )
+        else:
+            self._tries -= 1
+            self.ask_change(wrong=True)
+
+    def keep_pin(self) -> None:
+        self._take("keep_pin", None)
+        self.ask_pin()
 
     def enter_bill(self, med_type: str, lines: Sequence[CatalogueLine | FeeLine]) -> None:
         self._take("bill", med_type)

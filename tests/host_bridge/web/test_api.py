@@ -15,7 +15,21 @@ from protocols.settlement.bill import FeeLine
 from tests.host_bridge.web.script import ScriptedCounter
 
 LOOPBACK = "http://127.0.0.1:8080"
-POSTS = ("pin", "bill", "settle", "full_cash", "refund", "reprint", "print_guide", "cancel", "finish")
+POSTS = (
+    "pin",
+    "ask_pad",
+    "begin_change",
+    "change_pin",
+    "keep_pin",
+    "bill",
+    "settle",
+    "full_cash",
+    "refund",
+    "reprint",
+    "print_guide",
+    "cancel",
+    "finish",
+)
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 
@@ -61,6 +75,42 @@ def test_what_is_no_pin_never_reaches_the_counter(client: TestClient, counter: S
     counter.ask_pin()
     answer = client.post("/api/1/pin", content=body, headers=JSON_HEADERS)
     assert (answer.status_code, answer.json()["error"]["number"]) == (400, "W-007")
+    assert counter.pins == []
+
+
+def test_a_change_reaches_the_counter_as_digits_that_are_wiped_afterwards(
+    client: TestClient, counter: ScriptedCounter
+) -> None:
+    counter.ask_pin()
+    assert client.post("/api/1/begin_change", json={}).json()["stage"] == "change"
+    answer = client.post("/api/1/change_pin", json={"old": "135790", "new": "314159", "repeat": "314159"})
+    assert (answer.status_code, answer.json()["stage"]) == (200, "pin")
+    assert counter.pins == [bytearray(6)] * 3
+
+
+def test_a_new_pin_that_differs_is_refused_in_words(client: TestClient, counter: ScriptedCounter) -> None:
+    counter.ask_change()
+    answer = client.post("/api/1/change_pin", json={"old": "135790", "new": "314159", "repeat": "314158"})
+    assert (answer.status_code, answer.json()["error"]["number"]) == (409, "-34")
+    assert counter.pins == [bytearray(6)] * 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"old":"135790","new":"314159"}',
+        b'{"new":"314159","old":"135790","repeat":"314159"}',
+        b'{"old":"135790","new":"314159","repeat":"314159","more":"1"}',
+        b'{"old":"135790","new":"314","repeat":"314"}',
+        b'{"old":135790,"new":314159,"repeat":314159}',
+        b'{"pin":"135790"}',
+    ],
+)
+def test_what_is_no_change_never_reaches_the_counter(client: TestClient, counter: ScriptedCounter, body: bytes) -> None:
+    counter.ask_change()
+    answer = client.post("/api/1/change_pin", content=body, headers=JSON_HEADERS)
+    assert (answer.status_code, answer.json()["error"]["number"]) == (400, "W-007")
+    assert "135790" not in answer.text
     assert counter.pins == []
 
 
