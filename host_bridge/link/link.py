@@ -6,6 +6,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from random import Random
 from threading import Event, Lock, Thread
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -28,6 +29,7 @@ from protocols.events.frames import (
     Query,
     open_receipt,
 )
+from protocols.events.keys import KeyAnswer, KeyStep
 from protocols.events.steps import OnStep, pass_by
 from protocols.events.topics import CENTRE_GONE, centre_topic, topic
 
@@ -35,12 +37,21 @@ WATCH_MS = 1_000
 """How late the end of `listening` may be noticed by `on_change`; `centre` itself is exact."""
 
 _LOG = logging.getLogger(__name__)
+_ANSWER = msgspec.json.Decoder(Answer)
+_KEY_ANSWER = msgspec.json.Decoder(KeyAnswer)
+_Found = TypeVar("_Found", bound=Answer | KeyAnswer)
 
 
-class _Asked:
-    def __init__(self) -> None:
+class _Asked(Generic[_Found]):
+    def __init__(self, decoder: msgspec.json.Decoder[_Found]) -> None:
         self.over = Event()
-        self.answer: Answer | None = None
+        self.answer: _Found | None = None
+        self._decoder = decoder
+
+    def take(self, payload: bytes) -> None:
+        """The answer has come; `MsgspecError` where it is none to this question."""
+        self.answer = self._decoder.decode(payload)
+        self.over.set()
 
 
 class Link:
@@ -82,7 +93,7 @@ class Link:
         self._connect_ms = 0
         self._journal_ms = 0
         self._trouble: str | None = None
-        self._asked: dict[bytes, _Asked] = {}
+        self._asked: dict[bytes, _Asked[Any]] = {}
         self._round_trip_ms: int | None = None
         self._told: object = None
         self.bad_receipts = 0
@@ -121,16 +132,25 @@ class Link:
 
     def ask(self, query: Query, timeout_s: float) -> Answer | None:
         """A question to the centre; None where no answer came in time, or it is away."""
+        return self._ask("query", query, _ANSWER, timeout_s)
+
+    def ask_key(self, step: KeyStep, timeout_s: float) -> KeyAnswer | None:
+        """A step for the centre's key service; None as `ask`."""
+        return self._ask("key", step, _KEY_ANSWER, timeout_s)
+
+    def _ask(
+        self, name: str, question: Query | KeyStep, decoder: msgspec.json.Decoder[_Found], timeout_s: float
+    ) -> _Found | None:
         connection = self._connection
         if connection is None or not self.centre.listening:
             return None
-        asked, correlation = _Asked(), self._random.randbytes(16)
+        asked, correlation = _Asked(decoder), self._random.randbytes(16)
         sent_ms = self._clock.monotonic_ms()
         self._asked[correlation] = asked
         try:
             connection.ask(
-                self._topic("query"),
-                msgspec.json.encode(query),
+                self._topic(name),
+                msgspec.json.encode(question),
                 answer_to=self._topic("answer"),
                 correlation=correlation,
                 expiry_s=max(1, round(timeout_s)),
@@ -289,15 +309,13 @@ class Link:
 
     def _answer(self, arrived: Arrived) -> None:
         asked = self._asked.get(arrived.correlation)
-        try:
-            answer = msgspec.json.decode(arrived.payload, type=Answer)
-        except msgspec.MsgspecError:
-            asked = None
         if asked is None:
             self.dropped_answers += 1
             return
-        asked.answer = answer
-        asked.over.set()
+        try:
+            asked.take(arrived.payload)
+        except msgspec.MsgspecError:
+            self.dropped_answers += 1
 
     def _heartbeat(self, arrived: Arrived) -> None:
         try:

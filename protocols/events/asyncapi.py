@@ -22,6 +22,15 @@ from protocols.events.frames import (
     SignedReceipt,
     Unknown,
 )
+from protocols.events.keys import (
+    AuthenticationData,
+    AuthenticationStep,
+    KeyRefusal,
+    Mac,
+    MacStep,
+    SessionKey,
+    SessionStep,
+)
 from protocols.events.topics import BUCKETS, CENTRE, CENTRE_GONE, ROOT, TERMINAL_ID, TOPICS, Topic
 
 Json = dict[str, Any]
@@ -31,8 +40,8 @@ MESSAGES: dict[str, tuple[type, ...]] = {
     "receipt": (SignedReceipt,),
     "presence": (Presence,),
     "query": (PersonQuery,),
-    "key": (),
-    "answer": (PersonAnswer, Unknown),
+    "key": (AuthenticationStep, MacStep, SessionStep),
+    "answer": (PersonAnswer, Unknown, AuthenticationData, Mac, SessionKey, KeyRefusal),
     "desired": (),
 }
 """What travels on each topic; an empty one is reserved."""
@@ -167,7 +176,7 @@ def _centre_operations() -> Json:
 
 
 def _messages() -> Json:
-    correlated = MESSAGES["query"] + MESSAGES["answer"]
+    correlated = MESSAGES["query"] + MESSAGES["key"] + MESSAGES["answer"]
     return {
         each.__name__: {
             "name": each.__name__,

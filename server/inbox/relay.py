@@ -32,13 +32,14 @@ KEEPALIVE_S = 20
 BEAT_S = 5.0
 GOODBYE_S = 2.0
 LONGEST_WAIT_S = 5
-SUBSCRIPTIONS = (("event", 1), ("presence", 1), ("query", 0))
+SUBSCRIPTIONS = (("event", 1), ("presence", 1), ("query", 0), ("key", 0))
+QUESTIONS = ("/query", "/key")
 
 log = logging.getLogger(__name__)
 
 
 class Question(NamedTuple):
-    """A query with the correlation data its answer must carry."""
+    """A query, or a step for the key service, with the correlation data its answer must carry."""
 
     topic: str
     payload: bytes
@@ -185,7 +186,7 @@ class Relay:
         self._listening.clear()
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
-        if message.topic.endswith("/query"):
+        if message.topic.endswith(QUESTIONS):
             correlation = getattr(message.properties, "CorrelationData", None)
             self._ask(Question(message.topic, bytes(message.payload), correlation))
             return
