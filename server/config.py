@@ -47,13 +47,22 @@ class Listener(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.certificate is not None and self.private_key is not None
 
 
+class KeysPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where root keys live: a PKCS#11 `module`, the label of a `token`, a `pin_file` with its user PIN."""
+
+    module: str
+    token: str
+    pin_file: str
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A checked configuration with absolute paths."""
+    """A checked configuration with absolute paths; no `keys`, no key service."""
 
     server: ServerPart
     broker: BrokerPart
     web: Listener = Listener()
     enrol: Listener = Listener()
+    keys: KeysPart | None = None
 
     def brokers(self) -> tuple[Broker, ...]:
         """What enrolling terminals are told."""
@@ -106,4 +115,5 @@ def _absolute(config: Config, base: Path) -> Config:
         acl=at(config.broker.acl),
         pid_file=at(config.broker.pid_file),
     )
-    return Config(ServerPart(store, at(config.server.key)), broker, listener(config.web), listener(config.enrol))
+    keys = config.keys and KeysPart(at(config.keys.module), config.keys.token, at(config.keys.pin_file))
+    return Config(ServerPart(store, at(config.server.key)), broker, listener(config.web), listener(config.enrol), keys)

@@ -13,11 +13,12 @@ from protocols.events.steps import OnStep, pass_by
 from server.answers.answers import Answers
 from server.clock import SystemClock
 from server.config import Config
-from server.errors import ConfigWrong, LeaseLost
+from server.errors import CentreError, ConfigWrong, LeaseLost
 from server.hosting import Host
 from server.inbox.inbox import Inbox
 from server.inbox.message import Message
 from server.inbox.relay import Question, Relay
+from server.keys.service import KeyService, Roots
 from server.store.store import Store, check_lease
 from server.terminals.broker_files import centre_password, replace_file, write_broker_files
 from server.terminals.enrol import EnrolmentDesk
@@ -55,6 +56,17 @@ def renew_broker_files(config: Config, store: Store) -> None:
     with store.read() as connection:
         known = passwords(connection)
     write_broker_files(config.broker, known)
+
+
+def roots(config: Config) -> Roots | None:
+    """The configured home of the root keys, not yet opened."""
+    if config.keys is None:
+        return None
+    try:
+        from server.keys.token import Token  # noqa: PLC0415 - an extra of its own
+    except ImportError as error:
+        raise CentreError("key_token_unusable", reason=str(error)) from error
+    return Token(config.keys)
 
 
 class Centre:
@@ -100,12 +112,14 @@ class Centre:
             on_failure=self._fail,
         )
         self._answers = Answers(self._store, self._relay.publish, now=clock.wall)
+        self._keys = KeyService(self._store, roots(config), self._relay.publish, now=clock.wall)
 
     def start(self) -> Ready:
         """Start every part; the broker may come later."""
         renew_broker_files(self._config, self._store)
         self._inbox.start()
         self._answers.start()
+        self._keys.start()
         self._relay.start()
         self._enrol.start()
         self._web.start()
@@ -117,6 +131,7 @@ class Centre:
         self._web.stop()
         self._inbox.stop()
         self._answers.stop()
+        self._keys.stop()
         self._relay.stop()
         self._store.close()
 
@@ -134,7 +149,7 @@ class Centre:
         self._inbox.put(message)
 
     def _ask(self, question: Question) -> None:
-        self._answers.ask(question)
+        (self._keys if question.topic.endswith("/key") else self._answers).ask(question)
 
     def _enrolled(self) -> None:
         try:

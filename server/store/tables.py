@@ -267,3 +267,36 @@ evidence = Table(
     UniqueConstraint("terminal", "number", "payload_hash", name="uq_evidence_payload"),
 )
 """Messages that are not booked and not quarantined, bounded in size and number."""
+
+key_requests = Table(
+    "key_requests",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("terminal", ForeignKey("terminals.terminal"), nullable=False, index=True),
+    Column("use", String(12), nullable=False),
+    Column("key", String(8), nullable=False),
+    Column("card", String(16), nullable=False),
+    Column("requested_ms", BigInteger, nullable=False),
+    Column("approved_ms", BigInteger),
+    Column("authenticated_ms", BigInteger),
+    Column("computed_ms", BigInteger),
+)
+"""What an agency terminal wants done with one card, `card` its factor of diversification (hex).
+
+Once approved, its authentication is answered once, and after it its MAC or session key once.
+"""
+
+key_uses = Table(
+    "key_uses",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("terminal", String(32), nullable=False),
+    Column("step", String(16), nullable=False),
+    Column("use", String(12), nullable=False),
+    Column("key", String(8), nullable=False),
+    Column("algorithm", Integer, nullable=False),
+    Column("request_id", ForeignKey("key_requests.id")),
+    Column("refusal", String(8)),
+)
+"""Append-only (SQLite refuses changes): every step, with the number of its `refusal` if any. No card, no person."""

@@ -21,7 +21,7 @@ from server.inbox.inbox import Inbox
 from server.inbox.message import Message
 from server.run import renew_broker_files
 from server.store.store import Store, millis
-from server.terminals.registry import Enrolment, add_terminal, enrol
+from server.terminals.registry import Enrolment, Role, add_terminal, enrol
 from tests.server.chains import Chain
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=SHANGHAI)
@@ -81,7 +81,7 @@ class Bench:
         self._inbox.start()
         return self._inbox
 
-    def enrol(self, terminal: str, *, institution: str = "H11010200001") -> Chain:
+    def enrol(self, terminal: str, *, institution: str = "H11010200001", role: Role = "counter") -> Chain:
         """Enrol a terminal, again if need be; its journal of the new epoch."""
         key = Ed25519PrivateKey.generate()
         facts = Enrolment(
@@ -94,7 +94,7 @@ class Bench:
                 fixmedins_code=institution,
                 fixmedins_name="示范社区",
                 city="110000",
-                role="counter",
+                role=role,
                 random=os.urandom,
                 now_ms=millis(self.now),
             )

@@ -1,0 +1,100 @@
+"""`ssc server key`, as an operator uses it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from protocols.sscard.simulated_keys import simulated_root
+from server.commands import app
+from server.config import KeysPart
+from server.errors import number
+from server.keys.service import KeyService
+from server.keys.token import Token
+from server.store.store import Store
+from tests.server.conftest import NOW, Bench
+from tests.server.keys.conftest import Counter, PlainRoots
+from tests.server.keys.steps import authentication
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "centre.toml"
+    path.write_text(
+        '[server]\nstore = "sqlite:///centre.db"\nkey = "receipt.key"\n'
+        '[broker]\nhost = "127.0.0.1"\nport = 1\nuser = "centre"\npassword_file = "p"\n'
+        'passwords = "passwords"\nacl = "acl"\npid_file = "pid"\n'
+    )
+    return path
+
+
+def ssc(config: Path, *arguments: str, status: int = 0) -> Any:
+    """What it prints, as JSON."""
+    done = CliRunner().invoke(app, ["server", "key", *arguments, "--config", str(config), "--json"])
+    assert done.exit_code == status, done.output
+    return json.loads(done.stdout)
+
+
+def with_keys(config: Path, part: KeysPart) -> Path:
+    keys = f'[keys]\nmodule = "{part.module}"\ntoken = "{part.token}"\npin_file = "{part.pin_file}"\n'
+    config.write_text(config.read_text() + keys)
+    return config
+
+
+def test_init_loads_the_simulated_roots_once(config: Path, part: KeysPart) -> None:
+    with_keys(config, part)
+    first = ssc(config, "init")
+    assert first["simulated"]
+    assert first["loaded"] > 50
+    assert ssc(config, "init") == {"loaded": 0, "simulated": True}
+    token = Token(part)
+    factors = [b"99000000", b"990100sx"]
+    for algorithm in (1, 3):
+        assert token.card_key("RKSSSE", algorithm, *factors) == PlainRoots(
+            simulated_root("RKSSSE", algorithm)
+        ).card_key("RKSSSE", algorithm, *factors)
+    token.close()
+
+
+def test_init_leaves_a_key_that_is_there(config: Path, part: KeysPart) -> None:
+    token = Token(part)
+    token.load({("RKSSSE", 3): bytes(16)})
+    before = token.card_key("RKSSSE", 3, bytes(8))
+    token.close()
+    ssc(with_keys(config, part), "init")
+    token = Token(part)
+    assert token.card_key("RKSSSE", 3, bytes(8)) == before
+    token.close()
+
+
+def test_init_without_keys_or_token(config: Path, part: KeysPart) -> None:
+    assert ssc(config, "init", status=2)["error"]["number"] == number("key_service_absent")
+    Path(part.pin_file).unlink()
+    assert ssc(with_keys(config, part), "init", status=2)["error"]["number"] == number("key_token_unusable")
+
+
+def test_an_operator_sees_approves_and_audits(config: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.keys.commands.SystemClock.wall", lambda _: NOW)
+    bench.enrol("agency-1", role="agency")
+    store = Store.open(bench.url)
+    agency = Counter(KeyService(store, PlainRoots(), lambda *_: None, now=lambda: NOW), "agency-1")
+    step = authentication("unblock_pin", "PUK")
+    agency.ask(step)
+    (request,) = ssc(config, "requests")["requests"]
+    assert {name: request[name] for name in ("terminal", "use", "card", "approved_ms")} == {
+        "terminal": "agency-1",
+        "use": "unblock_pin",
+        "card": "8660990100000001",
+        "approved_ms": None,
+    }
+    assert ssc(config, "approve", str(request["id"])) == {"approved": request["id"]}
+    assert ssc(config, "approve", str(request["id"]), status=2)["error"]["number"] == number("key_request_unknown")
+    agency.ask(step)
+    assert [use["refusal"] for use in ssc(config, "audit")["uses"]] == [number("key_not_approved"), None]
+    for command in ("requests", "audit"):
+        done = CliRunner().invoke(app, ["server", "key", command, "--config", str(config)])
+        assert done.exit_code == 0
+        assert "agency-1" in done.stdout
+    store.close()

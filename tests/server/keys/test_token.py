@@ -1,0 +1,89 @@
+"""The token: 6.6 through it, roots that do not come out, and what is said where it cannot be used."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pkcs11
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pkcs11 import Attribute
+from pkcs11.exceptions import AttributeSensitive
+
+from protocols.sscard.security import AlgorithmMissing, diversify
+from server.config import KeysPart
+from server.keys.token import RootMissing, Token, TokenUnusable
+from tests.server.keys.conftest import ROOT_KEY, VECTORS
+from tests.server.keys.softhsm import PIN, TOKEN
+
+FACTORS = [bytes.fromhex(factor) for factor in VECTORS["factors"]]
+
+
+@pytest.mark.parametrize("vector", VECTORS["algorithm"], ids=lambda vector: vector["name"])
+def test_card_keys_of_the_vectors(token: Token, vector: dict[str, Any]) -> None:
+    for level in (1, 2, 3):
+        key = token.card_key("RKSSSE", vector["id"], *FACTORS[:level])
+        assert key == bytes.fromhex(vector["levels"][level - 1])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    root=st.binary(min_size=16, max_size=16),
+    factors=st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=3),
+    algorithm=st.sampled_from([1, 3]),
+)
+def test_token_and_definition_agree(part: KeysPart, root: bytes, factors: list[bytes], algorithm: int) -> None:
+    token = Token(part)
+    name = root.hex()
+    if token.load({(name, algorithm): root}):
+        assert token.card_key(name, algorithm, *factors) == diversify(algorithm, root, *factors)
+    token.close()
+
+
+def test_a_single_des_root_gives_a_single_des_key(part: KeysPart) -> None:
+    token = Token(part)
+    assert token.load({("STK", 1): ROOT_KEY[:8]}) == 1
+    assert token.card_key("STK", 1, *FACTORS) == diversify(1, ROOT_KEY[:8], *FACTORS)
+    token.close()
+
+
+def test_a_root_stays_where_it_is(token: Token, part: KeysPart, tmp_path: Path) -> None:
+    assert token.load({("RKSSSE", 1): bytes(16)}) == 0
+    assert token.card_key("RKSSSE", 1, FACTORS[0]).hex().upper() == VECTORS["algorithm"][0]["levels"][0]
+    token.close()
+    with pkcs11.lib(part.module).get_token(token_label=TOKEN).open(user_pin=PIN) as session:
+        for each in session.get_objects():
+            if each.object_class == pkcs11.ObjectClass.SECRET_KEY:
+                with pytest.raises(AttributeSensitive):
+                    _ = each[Attribute.VALUE]
+            else:
+                assert ROOT_KEY not in each[Attribute.VALUE]
+    for file in (tmp_path / "softhsm").rglob("*"):
+        assert not file.is_file() or ROOT_KEY not in file.read_bytes()
+
+
+def test_what_the_token_lacks(token: Token) -> None:
+    for algorithm in (1, 3):
+        with pytest.raises(RootMissing):
+            token.card_key("RK2DF07", algorithm, *FACTORS)
+    with pytest.raises(AlgorithmMissing):
+        token.card_key("RKSSSE", 2, *FACTORS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"module": "/nowhere/module.so"}, {"token": "another"}, {"pin_file": "/nowhere/pin"}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_token_that_cannot_be_used(part: KeysPart, changes: dict[str, str]) -> None:
+    with pytest.raises(TokenUnusable) as raised:
+        Token(msgspec.structs.replace(part, **changes)).card_key("RKSSSE", 1, *FACTORS)
+    assert PIN not in str(raised.value.facts)
+
+
+def test_a_wrong_pin_is_told_without_it(part: KeysPart) -> None:
+    Path(part.pin_file).write_text("11112222")
+    with pytest.raises(TokenUnusable) as raised:
+        Token(part).card_key("RKSSSE", 1, *FACTORS)
+    assert raised.value.facts == {"reason": "PinIncorrect"}
