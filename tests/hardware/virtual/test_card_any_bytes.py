@@ -1,14 +1,17 @@
 """Whatever a card is sent, it answers with a status word of the command's list, and keeps what only keys may change."""
 
+import json
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hardware.virtual.card import CardImage, VirtualCard
+from hardware.virtual.card import CardFileError, CardImage, VirtualCard
 from protocols.iso7816.apdu import CommandApdu
 from tests.hardware.virtual.key_terminal import KeyTerminal, image_of
 
@@ -90,3 +93,36 @@ def test_any_commands(
                 least = before.pin.tries - 1
                 assert least <= after.pin.tries <= (after.pin.limit if answer.sw == 0x9000 else before.pin.tries)
         assert VirtualCard.open(card.path).image == card.image
+
+
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 20),
+    st.text(max_size=6),
+    st.binary(max_size=20).map(bytes.hex),
+    st.just([]),
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), version=st.sampled_from(VERSIONS), sequence=st.lists(apdus(), max_size=5))
+def test_a_card_file_with_anything_else_in_one_place_is_a_card_or_none(
+    tmp_path: Path, images: dict[str, CardImage], data: st.DataObject, version: str, sequence: list[CommandApdu]
+) -> None:
+    document: Any = json.loads(msgspec.json.encode(images[version]))
+    place, key = document, data.draw(st.sampled_from(sorted(document)))
+    while isinstance(place[key], (dict, list)) and place[key] and data.draw(st.booleans()):
+        place = place[key]
+        key = data.draw(st.sampled_from(sorted(place)) if isinstance(place, dict) else st.integers(0, len(place) - 1))
+    place[key] = data.draw(values)
+    (tmp_path / "x.card").write_text(json.dumps(document))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        try:
+            card = VirtualCard.open(tmp_path / "x.card")
+        except CardFileError:
+            return
+        card.reset()
+        for command in sequence:
+            assert 0x6000 < card.command(command).sw <= 0x9303
