@@ -72,9 +72,7 @@ def application_block(state: CardState, command: CommandApdu) -> ResponseApdu:
         raise Refused(status.SW_WRONG_LENGTH)
     if not state.blocked(state.directory):
         name = state.directory.name
-        state.require(
-            " or ".join(key.name for home in ("SSSE", name) for key in state.tables.keys.of(home, "blocking"))
-        )
+        state.require_key("blocking", "SSSE", name)
         checked(state, command, mac_key(state, name))
         state.change(blocked=(*state.image.blocked, name))
     return SUCCESS
@@ -85,7 +83,7 @@ def card_block(state: CardState, command: CommandApdu) -> ResponseApdu:
         raise Refused(status.SW_WRONG_P1P2)
     if len(command.data) != security.MAC_BYTES:
         raise Refused(status.SW_WRONG_LENGTH)
-    state.require(" or ".join(key.name for key in state.tables.keys.of("SSSE", "blocking")))
+    state.require_key("blocking", "SSSE")
     checked(state, command, mac_key(state, "SSSE"))
     state.change(card_blocked=True)
     return SUCCESS

@@ -15,8 +15,8 @@ from protocols.sscard.pin import MAX_DIGITS, MIN_DIGITS, pin_block
 
 PIN_BYTES = range(2, 9)
 CHANGE_BYTES = range(0x03, 0x12)
-RESET_BYTES = 0x14 - security.MAC_BYTES + 1
-"""More than the cipher block of any PIN."""
+MAX_CIPHER_BYTES = 16
+"""Of a new PIN's cipher block."""
 PIN_LIMIT = 3
 """Tries of a PIN that a card without one is given."""
 WRONG_PIN = 0x63C0
@@ -48,8 +48,10 @@ def change_pin(state: CardState, command: CommandApdu) -> ResponseApdu:
         raise Refused(status.SW_WRONG_DATA)
     for block in filter(None, (old, new)):
         _digits(block)
+    verified = state.pin_verified
     _present(state, old)
     _set_pin(state, new)
+    state.pin_verified = verified
     return SUCCESS
 
 
@@ -57,26 +59,27 @@ def pin_unblock(state: CardState, command: CommandApdu) -> ResponseApdu:
     """All tries again, and with P2 = 01 another PIN: the right of the PUK, then a MAC over a fresh challenge."""
     if command.p1 or command.p2 not in (UNBLOCK, RESET):
         raise Refused(status.SW_WRONG_P1P2)
-    cipher_bytes = len(command.data) - security.MAC_BYTES
-    allowed = (0,) if command.p2 == UNBLOCK else range(0, RESET_BYTES, security.block_bytes(state.tables.algorithm))
-    if cipher_bytes not in allowed:
+    block_bytes = security.block_bytes(state.tables.algorithm)
+    allowed = (0,) if command.p2 == UNBLOCK else range(0, MAX_CIPHER_BYTES + 1, block_bytes)
+    if len(command.data) - security.MAC_BYTES not in allowed:
         raise Refused(status.SW_WRONG_LENGTH)
-    state.require(" or ".join(key.name for key in state.tables.keys.of("SSSE", "PIN")))
-    pin = state.image.pin
-    if command.p2 == UNBLOCK and pin is None:
-        raise Refused(status.SW_CONDITIONS_OF_USE)
-    (key,) = (key for key in state.tables.keys.rows if key.pin_mac)
-    encrypted, session = checked(state, command, key)
-    if command.p2 == UNBLOCK and pin is not None:
-        state.change(pin=msgspec.structs.replace(pin, tries=pin.limit))
+    state.require_key("PIN", "SSSE")
+    encrypted, session = checked(state, command, state.tables.keys.pin_mac)
+    if command.p2 == RESET:
+        _set_pin(state, _decrypted(state, session, encrypted))
         return SUCCESS
+    if state.image.pin is None:
+        raise Refused(status.SW_CONDITIONS_OF_USE)
+    state.change(pin=msgspec.structs.replace(state.image.pin, tries=state.image.pin.limit))
+    return SUCCESS
+
+
+def _decrypted(state: CardState, session: bytes, encrypted: bytes) -> bytes:
+    """The packed PIN, empty where there is no cipher block; 6A80 where it is not of this session."""
     try:
-        block = security.decrypt_data(state.tables.algorithm, session, encrypted) if encrypted else b""
+        return security.decrypt_data(state.tables.algorithm, session, encrypted) if encrypted else b""
     except security.CipherTextError:
         raise Refused(status.SW_WRONG_DATA) from None
-    _set_pin(state, block)
-    state.pin_verified = False
-    return SUCCESS
 
 
 def _set_pin(state: CardState, block: bytes) -> None:

@@ -11,7 +11,7 @@ from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
 from protocols.sscard.files import Directory, File, granted
-from protocols.sscard.keys import LOCAL
+from protocols.sscard.keys import LOCAL, Purpose
 
 Random = Callable[[int], bytes]
 """That many random bytes."""
@@ -114,6 +114,12 @@ class CardState:
         """`Refused` where an access rule of the table is not satisfied."""
         pin = {"PIN"} if self.pin_verified or self.image.pin is None else set()
         if not granted(rule, self.rights | pin):
+            raise Refused(status.SW_SECURITY_STATUS)
+
+    def require_key(self, purpose: Purpose, *directories: str) -> None:
+        """`Refused` unless a key for this purpose, of one of these directories, is among the rights."""
+        keys = self.tables.keys
+        if self.rights.isdisjoint(key.name for each in directories for key in keys.of(each, purpose)):
             raise Refused(status.SW_SECURITY_STATUS)
 
     def blocked(self, directory: Directory) -> bool:

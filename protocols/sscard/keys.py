@@ -84,6 +84,11 @@ class CardKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             key for key in self.rows if (key.directory, key.purpose) == (directory, purpose) and not key.absent
         )
 
+    @property
+    def pin_mac(self) -> Key:
+        """The key that makes cipher and MAC of PIN CHANGE/UNBLOCK."""
+        return next(key for key in self.rows if key.pin_mac)
+
     def changed(self, name: str, fields: dict[str, bool | int | str]) -> "CardKeys":
         """The table with other fields in a row; `KeyError` where it has none of this name."""
         if name not in (key.name for key in self.rows):

@@ -280,8 +280,6 @@ def test_unblocking_and_resetting_a_pin(start: Start, version: str, answer: str)
     assert terminal.reset_pin(b"\x65\x43\x21", other) == "6988"
     assert terminal.reset_pin(b"\x65\x43\x21", answer) == "9000"
     assert on_disk(terminal).image.pin == Pin("654321", 3, 3)
-    terminal.enter("DF04")
-    assert terminal.send("00B28C2803") == "6982"
     assert terminal.send("0020000003654321") == "9000"
     assert terminal.reset_pin(b"", answer) == "9000"
     assert on_disk(terminal).image.pin is None

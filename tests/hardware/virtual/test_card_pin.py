@@ -41,6 +41,16 @@ def test_changing_as_9_4_does(card: VirtualCard) -> None:
     assert send(card, "0020000003654321") == "9000"
 
 
+def test_the_right_to_read_outlives_the_change(card: VirtualCard) -> None:
+    """ssc-card.md 4.1: PIN-verified state is held until power-off; without it a change gives none."""
+    send(card, "00A4040006D15600000503")
+    assert send(card, change("135790", "654321")) == "9000"
+    assert send(card, "00B28C2803") == "6982"
+    assert send(card, "0020000003654321") == "9000"
+    assert send(card, change("654321", "135790")) == "9000"
+    assert send(card, "00B28C2803") == "8C01119000"
+
+
 def test_a_wrong_old_pin_costs_a_try_and_the_right_to_read(card: VirtualCard) -> None:
     assert send(card, "0020000003135790") == "9000"
     assert [send(card, change("135791", "654321")) for _ in range(4)] == ["63C2", "63C1", "63C0", "6983"]

@@ -126,8 +126,8 @@ def test_open_questions_change_the_keys_they_are_about() -> None:
     for version in versions():
         before = card_files(version)
         after = before.answered(SHEET["answers"]).keys
-        assert [key.name for key in before.keys.rows if key.pin_mac] == ["STK"]
-        assert [key.name for key in after.rows if key.pin_mac] == ["PUK"]
+        assert [key.name for key in before.keys.rows if key.pin_mac] == [before.keys.pin_mac.name] == ["STK"]
+        assert [key.name for key in after.rows if key.pin_mac] == [after.pin_mac.name] == ["PUK"]
         assert after.by_id("SSSE", 0x00).name == "PUK"
         gone = {key.name for key in after.rows if key.absent}
         assert gone == {key.name for key in before.keys.rows if "inferred from the gap" in key.unverified}
