@@ -73,7 +73,7 @@ def application_block(state: CardState, command: CommandApdu) -> ResponseApdu:
     if not state.blocked(state.directory):
         name = state.directory.name
         state.require_key("blocking", "SSSE", name)
-        checked(state, command, mac_key(state, name))
+        check_mac(state, command, mac_key(state, name))
         state.change(blocked=(*state.image.blocked, name))
     return SUCCESS
 
@@ -84,7 +84,7 @@ def card_block(state: CardState, command: CommandApdu) -> ResponseApdu:
     if len(command.data) != security.MAC_BYTES:
         raise Refused(status.SW_WRONG_LENGTH)
     state.require_key("blocking", "SSSE")
-    checked(state, command, mac_key(state, "SSSE"))
+    check_mac(state, command, mac_key(state, "SSSE"))
     state.change(card_blocked=True)
     return SUCCESS
 
@@ -97,7 +97,7 @@ def mac_key(state: CardState, directory: str) -> Key:
     return keys[0]
 
 
-def checked(state: CardState, command: CommandApdu, key: Key) -> tuple[bytes, bytes]:
+def check_mac(state: CardState, command: CommandApdu, key: Key) -> tuple[bytes, bytes]:
     """The data of a command before its MAC, and the session key; `Refused` where the MAC is not made with this key."""
     if len(command.data) < security.MAC_BYTES:
         raise Refused(status.SW_WRONG_LENGTH)

@@ -5,7 +5,7 @@ import hmac
 import msgspec
 
 from hardware.virtual.card_file import Pin
-from hardware.virtual.card_keys import checked
+from hardware.virtual.card_keys import check_mac
 from hardware.virtual.card_state import SUCCESS, CardState, Refused
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
@@ -64,7 +64,7 @@ def pin_unblock(state: CardState, command: CommandApdu) -> ResponseApdu:
     if len(command.data) - security.MAC_BYTES not in allowed:
         raise Refused(status.SW_WRONG_LENGTH)
     state.require_key("PIN", "SSSE")
-    encrypted, session = checked(state, command, state.tables.keys.pin_mac)
+    encrypted, session = check_mac(state, command, state.tables.keys.pin_mac)
     if command.p2 == RESET:
         _set_pin(state, _decrypted(state, session, encrypted))
         return SUCCESS

@@ -1,7 +1,7 @@
 """UPDATE RECORD and UPDATE BINARY, as a card does them (ssc-card.md 4.1, 4.2)."""
 
 from hardware.virtual.card_data import place, search
-from hardware.virtual.card_keys import checked, mac_key
+from hardware.virtual.card_keys import check_mac, mac_key
 from hardware.virtual.card_state import SUCCESS, CardState, Refused
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
@@ -45,7 +45,7 @@ def _content(state: CardState, command: CommandApdu) -> bytes:
     """What is to be written; with CLA 04 after its MAC was checked with the key of the current directory."""
     data = command.data
     if command.cla == commands.WITH_MAC:
-        data, _ = checked(state, command, mac_key(state, state.directory.name))
+        data, _ = check_mac(state, command, mac_key(state, state.directory.name))
     if not data:
         raise Refused(status.SW_WRONG_LENGTH)
     return data

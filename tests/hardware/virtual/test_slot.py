@@ -186,6 +186,19 @@ def test_t0_with_procedure_byte_61_and_6c(line: Line, card: Path, folder: Path) 
     assert line.command(bytes.fromhex("0020000000"), b"", 2) == bytes.fromhex("63C3")
 
 
+def test_a_challenge_goes_out_and_a_proof_comes_in(line: Line, card: Path, folder: Path) -> None:
+    card.rename(folder / card.name)
+    while line.next() != IN:
+        pass
+    line.reset()
+    challenge = line.command(bytes.fromhex("0084000008"), b"", 11)
+    assert (challenge[0], challenge[9:]) == (0x84, b"\x90\x00")
+    assert line.command(bytes.fromhex("0082000A10"), bytes(16), 2) == bytes.fromhex("63C2")
+    assert VirtualCard.open(folder / card.name).image.keys["RKSSSE"].tries == WRONG_ONCE
+    assert line.command(bytes.fromhex("0088000010"), bytes(16), 2) == bytes.fromhex("6108")
+    assert line.command(bytes.fromhex("00C0000008"), b"", 11)[9:] == b"\x90\x00"
+
+
 def test_a_wrong_pin_is_in_the_file_before_the_answer(line: Line, card: Path, folder: Path) -> None:
     card.rename(folder / card.name)
     while line.next() != IN:
