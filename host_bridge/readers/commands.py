@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from host_bridge.card.errors import text_key
 from host_bridge.readers.addresses import FoundReader, list_pcsc_readers, list_serial_readers
@@ -38,14 +38,14 @@ def list_(
     if not found:
         _say("reader_none_found", {})
         return
-    table = Table("地址 · Address", "说明 · Description", "卡 · Card", "占用 · In use by")
+    table = Table(Column("地址 · Address", no_wrap=True), "说明 · Description", "卡 · Card", "占用 · In use by")
     for reader in found:
         holder = reader.holder
         table.add_row(
             reader.address,
             reader.description,
             CARD[reader.card_present],
-            "—" if holder is None else f"PID {holder.pid or '?'}, {holder.command}",
+            "—" if holder is None else f"PID {holder.pid or '?'}, {holder.command or '?'}",
         )
     Console().print(table)
 
