@@ -1,12 +1,10 @@
 """What every test shares."""
 
-import os
-import tempfile
-
 from hypothesis import settings
+
+from tests.pcscd import use_own_socket
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
-# libpcsclite reads it once: no test process talks to the machine's own pcscd (`tests/pcscd.py`)
-os.environ["PCSCLITE_CSOCK_NAME"] = f"{tempfile.gettempdir()}/ssc-pcscd-{os.getpid()}/pcscd.comm"
+use_own_socket()

@@ -1,7 +1,7 @@
 """A pcscd of our own with the readers of vsmartcard's vpcd: real PC/SC, no hardware, not the machine's own service.
 
 pcscd's folder is compiled in, so it runs in a mount namespace where `/run/pcscd` is ours. libpcsclite reads
-`PCSCLITE_CSOCK_NAME` once per process: `tests/conftest.py` sets it for each, and each has at most one pcscd at a time.
+`PCSCLITE_CSOCK_NAME` once per process: each has a socket of its own and at most one pcscd at a time.
 """
 
 import os
@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,8 +41,13 @@ def wait_until(what: str, condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def demand() -> None:
-    """Skips where a part is missing; in CI that is a failure."""
+def use_own_socket() -> None:
+    """Before anything asks PC/SC: this process and its children never talk to the machine's pcscd."""
+    os.environ[SOCKET] = f"{tempfile.gettempdir()}/ssc-pcscd-{os.getpid()}/pcscd.comm"
+
+
+def missing_parts() -> list[str]:
+    """What this machine lacks for a pcscd of our own."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     missing += [str(DRIVER)] * (not DRIVER.exists())
     try:
@@ -52,6 +58,12 @@ def demand() -> None:
         namespace = [*namespace_command(), "true"]
         if subprocess.run(namespace, capture_output=True, check=False).returncode:
             missing.append("the right to a mount namespace")
+    return missing
+
+
+def demand() -> None:
+    """Skips where a part is missing; in CI that is a failure."""
+    missing = missing_parts()
     if missing and os.environ.get("CI") == "true":
         pytest.fail(f"missing for PC/SC: {', '.join(missing)}")
     if missing:

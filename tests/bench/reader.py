@@ -19,6 +19,7 @@ from hardware.virtual.slot import VirtualSlot
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import Reader
 from protocols.iso7816.apdu import CommandApdu
+from tests.pcscd import READERS, CardInReader, Pcscd, card_present, missing_parts, use_own_socket, wait_until
 
 COUNT = 300
 TRIO = {
@@ -57,6 +58,15 @@ def serial_reader(folder: Path, interpreter: str) -> Iterator[Reader]:
         process.stop()
 
 
+@contextmanager
+def pcsc_reader(folder: Path, card: Path) -> Iterator[Reader]:
+    with Pcscd(folder) as pcscd:
+        pcscd.start()
+        with CardInReader(card, pcscd.ports[0]):
+            wait_until("the card", card_present)
+            yield open_reader(f"pcsc:{READERS[0]}")
+
+
 def main(count: int) -> dict[str, object]:
     """All drivers that this machine can run."""
     interpreters = (MICROPYTHON, CPYTHON) if find_micropython() else (CPYTHON,)
@@ -68,6 +78,10 @@ def main(count: int) -> dict[str, object]:
         for interpreter in interpreters:
             with serial_reader(Path(folder), interpreter) as reader:
                 found[f"serial_{interpreter}"] = measure(reader, count)
+        if not missing_parts():
+            use_own_socket()
+            with pcsc_reader(Path(folder), card) as reader:
+                found["pcsc"] = measure(reader, count)
     return found
 
 

@@ -1,5 +1,7 @@
 """A counter whose reader is any reader of PC/SC: whole settlements, a pulled card, a pcscd that comes back."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from tests.pcscd import READERS, CardInReader, Pcscd, demand
 pytestmark = [pytest.mark.xdist_group("pcsc counter"), pytest.mark.timeout(300)]
 
 PLAYED = ("pharmacy, D8a", "three wrong PINs")
+WITHOUT_PYSCARD = "import sys; sys.modules['smartcard'] = None; import ssc; ssc.main()"
 
 
 class PcscCounter(Counter):
@@ -87,3 +90,6 @@ def test_a_counter_settles_through_pcsc(site: PcscSite, pcscd: Pcscd) -> None:
     site.stop()
     found = check(site.folder, len(visits))
     assert found["problems"] == []
+    started = [sys.executable, "-c", WITHOUT_PYSCARD, "terminal", "run", "--config", str(counter.config)]
+    refused = subprocess.run(started, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "R-007" in refused.stderr) == (2, True)
