@@ -9,6 +9,7 @@ from rich.table import Column, Table
 
 from host_bridge.card.errors import text_key
 from host_bridge.readers.addresses import FoundReader, list_pcsc_readers, list_serial_readers
+from host_bridge.readers.port_lock import Holder
 from host_bridge.readers.reader import ReaderUnavailable
 from protocols.texts.catalogue import texts
 
@@ -38,16 +39,23 @@ def list_(
     if not found:
         _say("reader_none_found", {})
         return
-    table = Table(Column("地址 · Address", no_wrap=True), "说明 · Description", "卡 · Card", "占用 · In use by")
+    table = Table(
+        Column("地址 · Address", no_wrap=True),
+        "说明 · Description",
+        Column("卡 · Card", no_wrap=True),
+        "占用 · In use by",
+    )
     for reader in found:
-        holder = reader.holder
-        table.add_row(
-            reader.address,
-            reader.description,
-            CARD[reader.card_present],
-            "—" if holder is None else f"PID {holder.pid or '?'}, {holder.command or '?'}",
-        )
+        table.add_row(reader.address, reader.description, CARD[reader.card_present], _user(reader.holder))
     Console().print(table)
+
+
+def _user(holder: Holder | None) -> str:
+    if holder is None:
+        return "—"
+    if holder.pid is None and not holder.command:
+        return "是 · yes"  # PC/SC does not say whose
+    return f"PID {holder.pid or '?'}, {holder.command or '?'}"
 
 
 def _say(key: str, facts: dict[str, str]) -> None:

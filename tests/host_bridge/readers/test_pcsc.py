@@ -369,7 +369,11 @@ def test_the_list_shows_readers_cards_and_users(insert: Insert, reader: Reader) 
     assert found[f"pcsc:{FIRST}"]["in_use_by"] == {"pid": None, "command": ""}
     assert found[f"pcsc:{SECOND}"]["in_use_by"] is None
     assert connection.transmit(CommandApdu(0x00, 0xB2, 0x03, 0x04, le=6)).data == VERSION
-    assert "有 · in" in CliRunner().invoke(app, ["list"]).stdout
+    table = CliRunner().invoke(app, ["list"]).stdout
+    rows = {line.split("│")[1].strip(): line for line in table.splitlines() if "pcsc:" in line}
+    assert "有 · in" in rows[f"pcsc:{FIRST}"]
+    assert "是 · yes" in rows[f"pcsc:{FIRST}"]
+    assert "是 · yes" not in rows[f"pcsc:{SECOND}"]
 
 
 def test_the_list_without_pcscd_says_so_and_goes_on() -> None:
