@@ -15,6 +15,7 @@ export function billEntry(view, local) {
   const actions = [
     action("Enter", W.presettle, "presettle", { primary: true, off: local.busy || local.lines.length === 0, amount: yuan(total) }),
     may(view, "full_cash") && action("F6", W.fullCash, "full-cash", { off: local.busy }),
+    may(view, "begin_change") && local.lines.length === 0 && action("F8", W.changePin, "begin-change", { off: local.busy }),
     local.editing ? action("Esc", W.back, "back") : action("Esc", W.giveUp, "cancel", { off: local.busy }),
   ].filter(Boolean);
   const kinds = Object.entries(local.medTypes).map(([code, [zh, en]]) => button(

@@ -11,7 +11,7 @@ const SEARCH_WAIT_MS = 120;
 const KEY_NAMES = { Escape: "Esc", Backspace: "⌫" };
 const PIN_DIGITS = 16;
 const CHOSEN = [".search-list [aria-selected=true]", ".line-tools", ".bill-lines [aria-selected=true]"];
-const OWN_KEYS = new Set(["F2", "F3", "F4", "F6", "F7", "F12"]);
+const OWN_KEYS = new Set(["F2", "F3", "F4", "F6", "F7", "F8", "F12"]);
 const REPEATING = new Set(["ArrowUp", "ArrowDown", "Backspace", "+", "-"]);
 const LOOK_MS = 400; // what moves money waits until its screen has been seen: a double Enter must not confirm it
 const COUNT_SUFFIX = /\*(\d{1,6}(?:\.\d{1,4})?)$/;
@@ -29,7 +29,7 @@ let chosen = "";
 let stateNumber = 0;
 let freshTimer = 0;
 const local = {
-  medTypes: tables.med_type, medType: Object.keys(tables.med_type)[0], busy: false, fresh: false, digits: [],
+  medTypes: tables.med_type, medType: Object.keys(tables.med_type)[0], busy: false, fresh: false, digits: [], entries: [],
   lines: [], chosen: 0, query: "", found: [], at: 0, searching: false, editing: false, list: null, asking: false,
 };
 
@@ -143,6 +143,18 @@ const RUN = {
   digit: (digit) => { if (local.digits.length < PIN_DIGITS) local.digits.push(digit); draw(); },
   erase: () => { local.digits.pop(); draw(); },
   pin: () => { const body = JSON.stringify({ pin: local.digits.join("") }); wipePin(); act("pin", body); },
+  "ask-pad": () => act("ask_pad"),
+  "begin-change": () => act("begin_change"),
+  "keep-pin": () => act("keep_pin"),
+  "next-pin": () => {
+    local.entries.push(local.digits);
+    local.digits = [];
+    if (local.entries.length < 3) { draw(); return; }
+    const [old, fresh, repeat] = local.entries.map((digits) => digits.join(""));
+    const body = JSON.stringify({ old, new: fresh, repeat });
+    wipePin();
+    act("change_pin", body);
+  },
   presettle: () => act("bill", { med_type: local.medType, lines: local.lines.map(({ code, cnt }) => ({ code, cnt })) }),
   settle: () => act("settle", { quote: view.split.quote }),
   cancel: () => act("cancel"),
@@ -193,7 +205,8 @@ function changeCount(by) {
 }
 
 function wipePin() {
-  local.digits.fill("").length = 0;
+  for (const digits of [local.digits, ...local.entries]) digits.fill("").length = 0;
+  local.entries.length = 0;
 }
 
 // -- looking for items -----------------------------------------------------
@@ -256,7 +269,7 @@ function keyDown(event) {
   if (key === "Enter" && document.activeElement?.matches("button")) return;
   if (key === "F12") RUN.language();
   else if (shown.name === "bill" && billKey(key)) { /* done */ }
-  else if (shown.name === "pin" && /^\d$/.test(key)) RUN.digit(key);
+  else if (shown.typing && /^\d$/.test(key)) RUN.digit(key);
   else if (local.list && (key === "ArrowDown" || key === "ArrowUp")) {
     const { list } = local;
     RUN["choose-past"](Math.max(0, Math.min(list.past.length - 1, list.at + (key === "ArrowDown" ? 1 : -1))));

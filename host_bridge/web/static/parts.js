@@ -108,3 +108,10 @@ export function deductibleTrack({ split, before, deductible_fen: whole }) {
       el("i", { class: "track-before", share: `${(100 * start) / whole}%` }),
       el("i", { class: "track-now", share: `${(100 * now) / whole}%` })));
 }
+
+const PIPS = 3;
+
+export function triesLeft(tries) {
+  const pips = tries <= PIPS ? Array.from({ length: PIPS }, (_, at) => el("i", { "data-left": at < tries, "aria-hidden": true })) : [];
+  return el("p", { class: "tries" }, pips, el("span", {}, `${say(W.triesLeft)} ${tries}`));
+}

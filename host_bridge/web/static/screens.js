@@ -2,11 +2,9 @@
 
 import { both, clockText, el, say, yuan } from "./dom.js";
 import { billEntry, modeNotice, payment, preSettled } from "./bill.js";
-import { action, actionBar, button, deductibleTrack, may, notices, personHead, splitBar, splitParts, splitRows } from "./parts.js";
+import { action, actionBar, button, deductibleTrack, may, splitBar, splitParts, splitRows, triesLeft } from "./parts.js";
+import { change, pin } from "./pin.js";
 import { MODES, W } from "./words.js";
-
-const PIN_SLOTS = 6;
-const PIPS = 3;
 
 export function screen(view, local) {
   if (local.list) return refundList(view, local);
@@ -16,7 +14,7 @@ export function screen(view, local) {
 }
 
 const SCREENS = {
-  idle, reading: idle, pin, bill: billEntry, presettled: preSettled, settling: preSettled, done, refused, stopped: refused,
+  idle, reading: idle, pin, change, bill: billEntry, presettled: preSettled, settling: preSettled, done, refused, stopped: refused,
 };
 
 function idle(view, local) {
@@ -43,42 +41,6 @@ function idle(view, local) {
         !reading && el("dl", { class: "figures" }, figures.map(([label, figure]) =>
           el("div", { class: "figure" }, el("dt", {}, both(label)), el("dd", {}, String(figure))))))),
   };
-}
-
-function pin(view, local) {
-  const { tries, wrong } = view.pin ?? { tries: null, wrong: false };
-  const title = wrong ? W.pinAgain : W.pinTitle;
-  const enter = action("Enter", W.confirm, "pin", { primary: true, off: local.busy || local.digits.length < 4 });
-  const actions = [
-    may(view, "full_cash") && action("F6", W.fullCash, "full-cash", { off: local.busy }),
-    may(view, "cancel") && action("Esc", W.giveUp, "cancel", { off: local.busy }),
-  ].filter(Boolean);
-  const digit = (name) => button({ label: { zh: name }, run: "digit", arg: name, off: local.busy });
-  const slots = Math.max(PIN_SLOTS, local.digits.length);
-  const given = `${say(W.digitsIn)} ${local.digits.length}`;
-  return {
-    name: "pin",
-    heading: title,
-    keys: [enter, action("⌫", W.erase, "erase"), ...actions],
-    main: el("div", { class: "desk pin-desk" },
-      el("section", { class: "panel pin-words" },
-        personHead(view.person), notices(view.person),
-        el("div", { class: "pin-ask" },
-          el("div", { class: "pin-title" }, el("h1", { class: "title" }, both(title)), tries !== null && triesLeft(tries)),
-          el("p", { class: "lead" }, both(W.pinPad)),
-          actionBar(actions))),
-      el("section", { class: "panel pin-pad" },
-        el("p", { class: "pin-dots", role: "img", "aria-label": given },
-          Array.from({ length: slots }, (_, at) => el("i", { "data-given": at < local.digits.length }))),
-        el("div", { class: "keypad", role: "group", "aria-label": say(W.keypad) },
-          [..."123456789"].map(digit),
-          button({ key: "Backspace", label: W.erase, run: "erase", off: local.busy }), digit("0"), button(enter)))),
-  };
-}
-
-function triesLeft(tries) {
-  const pips = tries <= PIPS ? Array.from({ length: PIPS }, (_, at) => el("i", { "data-left": at < tries, "aria-hidden": true })) : [];
-  return el("p", { class: "tries" }, pips, el("span", {}, `${say(W.triesLeft)} ${tries}`));
 }
 
 function done(view, local) {
@@ -121,8 +83,10 @@ function refused(view, local) {
   const title = words("title") ?? W.stopped;
   const cash = may(view, "full_cash");
   const end = { off: local.busy };
+  const change = may(view, "begin_change");
   const actions = [
-    cash && action("Enter", W.fullCash, "full-cash", { primary: true, ...end }),
+    change && action("Enter", W.changePin, "begin-change", { primary: true, ...end }),
+    cash && action(change ? "F6" : "Enter", W.fullCash, "full-cash", { primary: !change, ...end }),
     may(view, "print_guide") && action("P", W.guide, "guide", end),
     may(view, "finish") ? action("Esc", W.takeAndEnd, "finish", end) : may(view, "cancel") && action("Esc", W.takeAndEnd, "cancel", end),
   ].filter(Boolean);

@@ -161,6 +161,59 @@ def test_verify_pin_of_a_card_without(make: Make) -> None:
     assert runner.invoke(app, ["verify-pin", "--reader", card]).exit_code == 0
 
 
+def test_change_pin_asks_for_three_and_shows_none(make: Make) -> None:
+    card = make()
+    result = runner.invoke(app, ["change-pin", "--reader", address(card)], input="135790\n314159\n314159\n")
+    assert result.exit_code == 0
+    assert "密码已修改" in result.stdout
+    assert "还可试 3 次" in result.stderr
+    assert not [pin for pin in ("135790", "314159") if pin in result.output]
+    code, found = ask("verify-pin", "--reader", address(card), typed="135790\n")
+    assert (code, found["error"]["number"], found["error"]["tries"]) == (1, "-51", 2)
+    typed = "314159\n271828\n271828\n"
+    assert ask("change-pin", "--reader", address(card), typed=typed) == (
+        0,
+        {"changed": True, "tries_before": 2, "tries": 3},
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "number", "tries"),
+    [
+        ("135790\n314159\n314158\n", "-34", 3),
+        ("135790\n314\n314\n", "-33", 3),
+        ("135791\n314159\n314159\n", "-51", 2),
+    ],
+)
+def test_a_change_that_is_refused_leaves_the_pin(make: Make, typed: str, number: str, tries: int) -> None:
+    card = make()
+    code, found = ask("change-pin", "--reader", address(card), typed=typed)
+    assert (code, found["error"]["number"]) == (1, number)
+    assert "{" not in found["error"]["zh"]["what"]
+    pin = VirtualCard.open(card.path).image.pin
+    assert pin is not None
+    assert (pin.digits, pin.tries) == ("135790", tries)
+
+
+def test_change_pin_of_a_card_without(make: Make) -> None:
+    code, found = ask("change-pin", "--reader", address(make(pin=None)))
+    assert (code, found["error"]["number"]) == (1, "K-002")
+
+
+def test_a_reader_with_a_pad_is_not_typed_into(make: Make) -> None:
+    card = make()
+    keys = card.path.with_name(f"{card.path.name}.keys")
+    keys.write_text("135790\n314159\n314159\n")
+    result = runner.invoke(app, ["change-pin", "--reader", f"{address(card)}#pad"])
+    assert result.exit_code == 0
+    assert "密码键盘" in result.stderr
+    keys.write_text("314159\n")
+    assert ask("verify-pin", "--reader", f"{address(card)}#pad") == (0, {"verified": True, "tries": 3})
+    keys.write_text("cancel\n")
+    code, found = ask("verify-pin", "--reader", f"{address(card)}#pad")
+    assert (code, found["error"]["number"]) == (1, "-31")
+
+
 def test_apdus_with_the_meaning_of_their_status_words(make: Make) -> None:
     card = address(make())
     code, found = ask("apdu", "--reader", card, "00A4020002EF05", "00b2 0204 03", "00B2090403", "0020000003000000")
@@ -183,6 +236,8 @@ def test_the_pin_of_an_apdu_is_not_repeated(make: Make) -> None:
     assert result.exit_code == 0
     assert "135790" not in result.output
     assert "9000  Success." in result.stdout
+    result = runner.invoke(app, ["apdu", "--reader", address(make()), "805E010007135790FF314159"])
+    assert not [pin for pin in ("135790", "314159") if pin in result.output]
 
 
 @pytest.mark.parametrize("apdu", ["xx", "0", "00A4", "00A4040005AA", ""])

@@ -103,7 +103,7 @@ def test_d8a_pin_then_account(pharmacy: Till) -> None:
     pharmacy.person("pharmacy")
     assert (pharmacy.view.stage, pharmacy.view.pin) == (
         "pin",
-        msgspec.convert({"tries": 3, "wrong": False}, type(pharmacy.view.pin)),
+        msgspec.convert({"tries": 3, "wrong": False, "min_digits": 6}, type(pharmacy.view.pin)),
     )
     assert pharmacy.pin("271829") == bytearray(6)
     assert pharmacy.view.pin is not None

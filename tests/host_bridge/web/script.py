@@ -95,6 +95,23 @@ LOCKED = RefusalView(
         "The bill can be paid in full cash; the details are uploaded as usual.",
     ),
 )
+DEFAULT_PIN = RefusalView(
+    "-35",
+    None,
+    None,
+    Words(
+        "请先修改初始密码",
+        "初始密码可以查询，不能用于结算。卡内数据和账户没有变化。",
+        "请携带身份证和社保卡，到本柜台（现在就可以）修改密码。咨询电话 12333。",
+        "改密后可以刷卡结算；也可全额现金结算，费用明细照常上传。",
+    ),
+    Words(
+        "Change the initial PIN first",
+        "The initial PIN may be used for enquiries, not for settlement. Card and account have not changed.",
+        "Change it with ID and card at this counter (now). Telephone 12333.",
+        "Can be settled by card after the change; full cash is possible too, the details are uploaded as usual.",
+    ),
+)
 BROKEN = RefusalView(
     "J-003",
     None,
@@ -210,6 +227,16 @@ class ScriptedCounter:
     def ask_change(self, *, wrong: bool = False) -> None:
         self.show("change", "pin", person=PERSON, pin=PinView(self._tries, wrong, min_digits=6))
 
+    def wait_at_pad(self, *, trouble: NoticeView | None = None) -> None:
+        pad, again = ("waiting", ()) if trouble is None else ("idle", ("ask_pad",))
+        pin = msgspec.convert({"tries": self._tries, "wrong": False, "pad": pad}, PinView)
+        actions = (*again, "begin_change", "full_cash", "cancel")
+        self.show("pin", "pin", person=PERSON, pin=msgspec.structs.replace(pin, trouble=trouble), actions=actions)
+
+    def refuse_default_pin(self) -> None:
+        actions = ("begin_change", *POSSIBLE["refused"])
+        self.show("refused", "pin", person=PERSON, refusal=DEFAULT_PIN, actions=actions)
+
     def want_bill(self) -> None:
         self.show("bill", "bill", person=msgspec.structs.replace(PERSON, pin="verified"))
 
@@ -233,6 +260,7 @@ class ScriptedCounter:
 
     def ask_pad(self) -> None:
         self._take("ask_pad", None)
+        self.wait_at_pad()
 
     def begin_change(self) -> None:
         self._take("begin_change", None)

@@ -102,6 +102,10 @@ SCREENS = (
     Screen("idle", lambda counter: counter.show("idle", "insert")),
     Screen("reading", lambda counter: counter.insert_card()),
     Screen("pin", lambda counter: counter.ask_pin(), main_action=True),
+    Screen("pin", lambda counter: counter.wait_at_pad()),
+    Screen("pin", lambda counter: counter.wait_at_pad(trouble=NOTICE), main_action=True),
+    Screen("change", lambda counter: counter.ask_change(), main_action=True),
+    Screen("refused", lambda counter: counter.refuse_default_pin(), main_action=True),
     Screen("bill", show_bill, main_action=True),
     Screen("presettled", show_presettled, main_action=True),
     Screen("done", show_done, main_action=True),
@@ -116,12 +120,91 @@ def open_screens(page: Page, counter: ScriptedCounter) -> Iterator[Screen]:
     """Each screen in turn, drawn."""
     for screen in SCREENS:
         counter.reset()
+        counter.insert_card()
+        at_screen(page, "reading")
         screen.show(counter)
         if screen.key is not None:
             at_screen(page, counter.view().stage)
             page.keyboard.press(screen.key)
         at_screen(page, screen.name)
         yield screen
+
+
+def test_a_default_pin_is_changed_with_the_keyboard_alone(page: Page, counter: ScriptedCounter) -> None:
+    counter.refuse_default_pin()
+    at_screen(page, "refused")
+    expect(page.locator(".button.primary")).to_contain_text("修改密码")
+    confirm(page)
+    at_screen(page, "change")
+    heading, ok = page.get_by_role("heading", level=1), page.locator(".keypad .primary")
+    expect(heading).to_contain_text("请输入原密码")
+    expect(page.get_by_text("剩余次数 3")).to_be_visible()
+    page.keyboard.type("135790")
+    page.keyboard.press("Enter")
+    expect(heading).to_contain_text("请输入新密码")
+    expect(page.locator(".pin-dots [data-given]")).to_have_count(0)
+    expect(page.get_by_text("新密码至少 6 位")).to_be_visible()
+    page.keyboard.type("31415")
+    expect(ok).to_be_disabled()
+    page.keyboard.type("9")
+    page.keyboard.press("Enter")
+    expect(heading).to_contain_text("请再次输入新密码")
+    page.keyboard.type("314158")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_contain_text("-34")
+    expect(heading).to_contain_text("请输入原密码")
+    for pin in ("135791", "314159", "314159"):
+        page.keyboard.type(pin)
+        page.keyboard.press("Enter")
+    expect(heading).to_contain_text("原密码不正确")
+    expect(page.get_by_text("剩余次数 2")).to_be_visible()
+    for pin in ("135790", "314159", "314159"):
+        page.keyboard.type(pin)
+        page.keyboard.press("Enter")
+    at_screen(page, "pin")
+    expect(page.get_by_text("密码已修改")).to_be_visible()
+    assert [call for call, _ in counter.calls] == ["begin_change", *["change_pin"] * 3]
+    assert not any(map(any, counter.pins))
+    assert "314159" not in page.content()
+
+
+def test_the_pin_stays_as_it_is_on_escape(page: Page, counter: ScriptedCounter) -> None:
+    counter.ask_pin()
+    at_screen(page, "pin")
+    page.keyboard.press("F8")
+    at_screen(page, "change")
+    page.keyboard.type("1357")
+    page.keyboard.press("Escape")
+    at_screen(page, "pin")
+    expect(page.locator(".pin-dots [data-given]")).to_have_count(0)
+    assert [call for call, _ in counter.calls] == ["begin_change", "keep_pin"]
+
+
+def test_a_reload_forgets_what_was_typed_of_a_change(page: Page, counter: ScriptedCounter) -> None:
+    counter.ask_change()
+    at_screen(page, "change")
+    page.keyboard.type("135790")
+    page.keyboard.press("Enter")
+    page.reload()
+    at_screen(page, "change")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("请输入原密码")
+
+
+def test_with_a_pad_nothing_is_typed_here(page: Page, counter: ScriptedCounter) -> None:
+    counter.wait_at_pad()
+    at_screen(page, "pin")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("请在密码键盘上输入密码")
+    expect(page.get_by_text("密码键盘正在等待输入")).to_be_visible()
+    expect(page.locator(".keypad")).to_have_count(0)
+    page.keyboard.type("135790")
+    page.keyboard.press("Enter")
+    counter.wait_at_pad(trouble=NOTICE)
+    expect(page.get_by_text("密码键盘没有在等待")).to_be_visible()
+    expect(page.locator(".pin-ask .notice")).to_contain_text(NOTICE.number)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("密码键盘正在等待输入")).to_be_visible()
+    assert counter.pins == []
+    assert [call for call, _ in counter.calls] == ["ask_pad"]
 
 
 def test_a_visit_with_the_keyboard_alone(page: Page, counter: ScriptedCounter) -> None:
