@@ -31,7 +31,7 @@ AT_PAD_ZH, AT_PAD_EN = "请在密码键盘上输入", "Enter at the PIN pad"
 app = typer.Typer(no_args_is_help=True)
 Address = Annotated[
     str,
-    typer.Option("--reader", help="读卡器地址 · serial:PATH[#SLOT], pcsc:NAME, virtual:2.00, virtual:FILE"),
+    typer.Option("--reader", help="读卡器地址 · serial:PATH[#SLOT], pcsc:NAME, virtual:2.00, virtual:FILE[#pad]"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出 · JSON output")]
 Show = Annotated[bool, typer.Option("--show", help="不遮盖个人信息 · do not mask personal data")]

@@ -129,6 +129,18 @@ class Morning(RuleBasedStateMachine):
             self.till.counter.enter_pin(digits)
         assert not any(digits)
 
+    @rule(right=st.booleans(), same=st.booleans())
+    def change_pin(self, right: bool, same: bool) -> None:
+        """To the PIN it was, so that everybody still knows it."""
+        own = PEOPLE.get(self.card, "000000")
+        entered = [bytearray(pin.encode()) for pin in (own if right else "998877", own, own if same else "112233")]
+        before = self.till.view
+        try:
+            self.till.counter.change_pin(*entered)
+        except NotNow:
+            assert self.till.view.pin == before.pin
+        assert not any(map(any, entered))
+
     @rule(med_type=MED_TYPES, lines=LINES)
     def bill(self, med_type: str, lines: list[FeeLine]) -> None:
         before = len(self.till.stored())
@@ -159,7 +171,7 @@ class Morning(RuleBasedStateMachine):
         with suppress(NotNow):
             self.till.counter.full_cash(reason)
 
-    @rule(action=st.sampled_from(["cancel", "finish", "print_guide"]))
+    @rule(action=st.sampled_from(["cancel", "finish", "print_guide", "begin_change", "keep_pin", "ask_pad"]))
     def other(self, action: str) -> None:
         with suppress(NotNow):
             getattr(self.till.counter, action)()

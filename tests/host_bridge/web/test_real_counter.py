@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from host_bridge.readers.virtual import VirtualReader
 from host_bridge.web.app import create_app
 from host_bridge.web.serve import WebServer
 from tests.host_bridge.counter.till import Till
@@ -104,6 +105,48 @@ def test_a_locked_pin_can_still_be_paid_in_cash(page: Page, till: Till) -> None:
     expect(page.locator(".hero")).to_have_text("66.80")
     (settled,) = till.settlements()
     assert (settled.mode, settled.reason) == ("full_cash", "-52")
+
+
+def test_a_default_pin_is_changed_and_then_pays(page: Page, till: Till) -> None:
+    at_screen(page, "idle")
+    till.person("pharmacy", card={"pin": "000000"})
+    at_screen(page, "pin")
+    enter(page, "000000")
+    at_screen(page, "refused")
+    expect(page.get_by_text("错误 −35")).to_be_visible()
+    page.keyboard.press("Enter")
+    at_screen(page, "change")
+    for pin in ("000000", "000000", "000000"):
+        enter(page, pin)
+    expect(page.locator("#notice")).to_contain_text("-36")
+    for pin in ("000000", "314159", "314159"):
+        enter(page, pin)
+    at_screen(page, "pin")
+    expect(page.get_by_text("密码已修改")).to_be_visible()
+    enter(page, "314159")
+    at_screen(page, "bill")
+    expect(page.get_by_text("密码已验证")).to_be_visible()
+    assert till.refusals() == []
+
+
+def test_the_pad_of_the_reader_takes_the_pin(page: Page, till: Till) -> None:
+    keys: list[str] = []
+    till.reader = VirtualReader(str(till.slot), lambda: keys.pop(0) if keys else None)
+    till.counter = till.make_counter("990101")
+    serving = WebServer(create_app(till.counter), "127.0.0.1", 0)
+    serving.start()
+    till.counter.start()
+    page.goto(serving.url)
+    at_screen(page, "idle")
+    till.person("pharmacy", poll=False)
+    expect(page.get_by_text("密码键盘正在等待输入")).to_be_visible()
+    keys += ["2", "7", "cancel"]
+    expect(page.get_by_text("已取消输入密码")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("密码键盘正在等待输入")).to_be_visible()
+    keys += [*PIN_OF_THE_PHARMACY_PERSON, "ok"]
+    at_screen(page, "bill")
+    serving.stop()
 
 
 def test_a_card_pulled_in_the_middle_leaves_nothing_of_the_person(page: Page, till: Till) -> None:
