@@ -23,7 +23,7 @@ class CardKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which key of which card (ssc-card.md 6.1, 6.2): its name, the card's algorithm, region, historical bytes."""
 
     key: _Name
-    algorithm: Literal[1, 2, 3]
+    algorithm: Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
     region: _Region
     historical_bytes: _HistoricalBytes
 

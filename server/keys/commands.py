@@ -6,7 +6,7 @@ from rich.table import Column, Table
 
 from protocols.events.clock import rfc3339
 from protocols.sscard.files import card_files, versions
-from protocols.sscard.simulated_keys import simulated_root
+from protocols.sscard.simulated import simulated_root
 from protocols.texts.catalogue import text_of
 from server.clock import SystemClock
 from server.command_line import AsJson, ConfigFile, edge, opened, print_json
@@ -29,7 +29,7 @@ def init(config: ConfigFile, as_json: AsJson = False) -> None:
         if token is None:
             raise CentreError("key_service_absent")
         try:
-            loaded = token.load({(name, algorithm): simulated_root(name, algorithm) for name, algorithm in _known()})
+            loaded = token.load(_simulated())
         finally:
             token.close()
     if as_json:
@@ -91,6 +91,10 @@ def audit(config: ConfigFile, as_json: AsJson = False) -> None:
     Console().print(table)
 
 
-def _known() -> set[tuple[str, int]]:
-    """Name and algorithm of every key in the tables of card versions."""
-    return {(row.name, card_files(each).algorithm) for each in versions() for row in card_files(each).keys.rows}
+def _simulated() -> dict[tuple[str, int], bytes]:
+    """By name and algorithm, the key of each table of a card version, in the version that cards use unasked."""
+    return {
+        (row.name, tables.algorithm): simulated_root(tables.algorithm, row, tables.keys.versions[0])
+        for tables in map(card_files, versions())
+        for row in tables.keys.rows
+    }

@@ -10,7 +10,7 @@ UNBLOCK = "8424000004"
 
 
 def card_key(key: str, algorithm: int = 3, card: str = HISTORICAL_BYTES) -> CardKey:
-    return CardKey(key, algorithm, VECTORS["region"], card)  # type: ignore[arg-type]
+    return CardKey(key, algorithm, VECTORS["region"], card)
 
 
 def authentication(use: KeyUse, key: str, algorithm: int = 3, card: str = HISTORICAL_BYTES) -> AuthenticationStep:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from protocols.sscard.simulated_keys import simulated_root
+from protocols.sscard.files import card_keys
+from protocols.sscard.security import diversify
+from protocols.sscard.simulated import simulated_root
 from server.commands import app
 from server.config import KeysPart
 from server.errors import number
@@ -52,9 +54,8 @@ def test_init_loads_the_simulated_roots_once(config: Path, part: KeysPart) -> No
     token = Token(part)
     factors = [b"99000000", b"990100sx"]
     for algorithm in (1, 3):
-        assert token.card_key("RKSSSE", algorithm, *factors) == PlainRoots(
-            simulated_root("RKSSSE", algorithm)
-        ).card_key("RKSSSE", algorithm, *factors)
+        root = simulated_root(algorithm, card_keys("3.00").key("RKSSSE"), 1)
+        assert token.card_key("RKSSSE", algorithm, *factors) == diversify(algorithm, root, *factors)
     token.close()
 
 

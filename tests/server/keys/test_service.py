@@ -234,8 +234,8 @@ def test_every_use_is_in_the_book_without_card_or_person(bench: Bench, counter: 
         book = audit(connection)
     assert [(use.terminal, use.step, use.use, use.key, use.request_id, use.refusal) for use in book] == [
         ("counter-1", "authentication", "read", "RKSSSE", None, None),
-        ("counter-1", "authentication", "update", "UKSSSE", None, "K-012"),
-        ("agency-1", "authentication", "unblock_pin", "PUK", request, "K-013"),
+        ("counter-1", "authentication", "update", "UKSSSE", None, "K-112"),
+        ("agency-1", "authentication", "unblock_pin", "PUK", request, "K-113"),
         ("agency-1", "authentication", "unblock_pin", "PUK", request, None),
         ("agency-1", "mac", "unblock_pin", "STK", request, None),
     ]

@@ -1,0 +1,75 @@
+"""The language of a security module (PSAM) for the social security card (ssc-card.md 6.5).
+
+For SM4 nothing is public: names, block size and MAC are those of SSF33 (INF, 10 no. 14).
+"""
+
+from functools import reduce
+
+from protocols.iso7816.apdu import CommandApdu
+from protocols.sscard import security
+from protocols.sscard.commands import PROPRIETARY, PROPRIETARY_WITH_MAC
+
+CLASS = 0xBF
+INITIALIZE_ENVIRONMENT, DELIVERY_SESSION_KEY, CIPHER_DATA, LOAD_KEY = 0xEC, 0xDE, 0xFA, 0xD4
+
+APPLICATION = bytes.fromhex("D15600000590")
+ENVIRONMENTS = {
+    security.TRIPLE_DES: bytes.fromhex("7378312E73682EC9E7BBE1B1A3D5CF"),
+    security.SM4: bytes.fromhex("7378322E73682EC9E7BBE1B1A3D5CF"),
+}
+"""Names sx1.sh.社会保障 and sx2.sh.社会保障."""
+
+ENCRYPT_LAST, MAC_LAST, ENCRYPT_MORE, MAC_NEXT, MAC_SINGLE, MAC_FIRST = 0x00, 0x01, 0x02, 0x03, 0x05, 0x07
+CIPHER_MODES = (ENCRYPT_LAST, MAC_LAST, ENCRYPT_MORE, MAC_NEXT, MAC_SINGLE, MAC_FIRST)
+"""P1 of CIPHER DATA; MAC_SINGLE and MAC_FIRST begin with the initial value."""
+ENCRYPT, MAC, BOTH = 7, 6, 8
+"""Type of a key, the low five bits of its usage byte."""
+LEVEL_SHIFT, TYPE_MASK = 5, 0x1F
+"""The high three bits of a usage byte: levels of diversification still to apply."""
+CREATE, CHANGE = 0x00, 0x01
+"""P1 of loading a key; P2 is the low byte of the key file."""
+OWN_KEY, OWN_KEYS_END = 0x00, 0x08
+
+
+def initialize_environment(region: str) -> CommandApdu:
+    """INITIALIZE ENVIRONMENT with the first byte of the card identification code, which begins with the region."""
+    return CommandApdu(CLASS, INITIALIZE_ENVIRONMENT, 0x00, 0x00, bytes.fromhex(region[:2]))
+
+
+def delivery_session_key(usage: int, key_id: int, factors: bytes, challenge: bytes) -> CommandApdu:
+    """DELIVERY SESSION KEY; factors are card, city, province, as many as the key's levels."""
+    return CommandApdu(CLASS, DELIVERY_SESSION_KEY, usage, key_id, factors + challenge)
+
+
+def cipher_data(mode: int, data: bytes) -> CommandApdu:
+    """CIPHER DATA of whole blocks."""
+    return CommandApdu(PROPRIETARY, CIPHER_DATA, mode, 0x00, data)
+
+
+def load_key(mode: int, key_file: int, loaded: bytes) -> CommandApdu:
+    """CREATE KEY or CHANGE KEY with cipher and MAC."""
+    return CommandApdu(PROPRIETARY_WITH_MAC, LOAD_KEY, mode, key_file, loaded)
+
+
+def loading_mac(algorithm: int, own: bytes, challenge: bytes, message: bytes) -> bytes:
+    """MAC of loading: the key itself, a challenge of 8 bytes as initial value (ssc-card.md 10 no. 13)."""
+    size = security.block_bytes(algorithm)
+    first = xor(message[:size].ljust(size, b"\0"), challenge.ljust(size, b"\0"))
+    return security.command_mac(algorithm, own, first + message[size:])
+
+
+def padded(algorithm: int, message: bytes) -> bytes:
+    """80 and 00 up to a whole block, always (ssc-card.md 6.3)."""
+    size = security.block_bytes(algorithm)
+    return (message + b"\x80").ljust((len(message) // size + 1) * size, b"\0")
+
+
+def mac_of(algorithm: int, block: bytes) -> bytes:
+    """The MAC from the last block of its chain: the left word, or all four folded (ssc-card.md 6.3)."""
+    words = [block[at : at + security.MAC_BYTES] for at in range(0, len(block), security.MAC_BYTES)]
+    return words[0] if algorithm == security.TRIPLE_DES else reduce(xor, words)
+
+
+def xor(left: bytes, right: bytes) -> bytes:
+    """Byte by byte, of equal length."""
+    return bytes(a ^ b for a, b in zip(left, right, strict=True))
