@@ -1,6 +1,7 @@
 """The terminal's configuration file (TOML)."""
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -14,7 +15,8 @@ class ConfigError(ValueError):
 class TerminalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`state` holds journal and key; `reader` and `printer` are addresses; `clerk` is the `opter` of events.
 
-    `simulated` allows the simulated overlay of city profiles.
+    `simulated` allows the simulated overlay of city profiles. `security` says where the keys of cards are: `centre`, or
+    `sam:` and the address of a reader with a security module; empty: nowhere.
     """
 
     state: Path
@@ -22,6 +24,7 @@ class TerminalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     printer: str
     clerk: str
     simulated: bool = False
+    security: Annotated[str, msgspec.Meta(pattern=r"^(centre|sam:.+)?$")] = ""
 
 
 class ClockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from host_bridge.card.sam_module import SamModule
+from host_bridge.card.security_module import AskCentre, CentreModule, SecurityModule
 from host_bridge.clock import SystemClock
 from host_bridge.config import Config, ConfigError
 from host_bridge.counter.counter import Counter
@@ -28,6 +30,14 @@ from protocols.settlement.profile import load_city
 SALT_BYTES = 16
 
 
+def open_security_module(address: str, ask: AskCentre) -> SecurityModule | None:
+    """Where the keys of cards are, by the configuration; nothing is asked yet. `AddressError` of a SAM's reader."""
+    kind, _, reader = address.partition(":")
+    if kind == "sam":
+        return SamModule(open_reader(reader))
+    return CentreModule(ask) if kind == "centre" else None
+
+
 class Terminal:
     """All parts of a running terminal; `stop` leaves nothing behind."""
 
@@ -43,6 +53,7 @@ class Terminal:
         self.link = Link(
             self.journal, record, clock=clock, random=SystemRandom(), on_change=self._changed, on_step=on_step
         )
+        self._security = open_security_module(config.terminal.security, self.link.ask_key)
         self.counter = Counter(
             reader=self._reader,
             city=city,
@@ -54,6 +65,7 @@ class Terminal:
             clerk=config.terminal.clerk,
             salt=lambda: secrets.token_hex(SALT_BYTES),
             on_step=on_step,
+            security=self._security,
         )
         self._described = Described(
             software=version("ssc-terminal"), profile=city.versions_name, catalogue=catalogue.version
@@ -76,6 +88,8 @@ class Terminal:
         self.counter.stop()
         self.link.stop()
         self._reader.close()
+        if isinstance(self._security, SamModule):
+            self._security.close()
         self.journal.close()
 
     def _describe(self, view: CounterView) -> None:

@@ -1,10 +1,15 @@
 """The social security application on a card, read through its file table (ssc-card.md 9.1, 9.3)."""
 
+import secrets
+from collections.abc import Callable
 from datetime import date
+from typing import TypeVar
 
 import msgspec
 
+from host_bridge.card.authentication import PIN_KEY, Authentication, CardFacts, algorithm_of, keys_of
 from host_bridge.card.errors import (
+    AccessRefused,
     CardBlocked,
     CardError,
     CardIdMalformed,
@@ -16,6 +21,7 @@ from host_bridge.card.errors import (
     WrongCard,
     refusal,
 )
+from host_bridge.card.security_module import NoSecurityModule, SecurityModule
 from host_bridge.card.t0_follow_up import T0FollowUp
 from host_bridge.card.values import Values
 from host_bridge.readers.reader import CardConnection
@@ -39,6 +45,8 @@ LAST_RECORD = 0xFE
 LAST_OFFSET = 0x7FFF
 APPLICATION_ID = "D156000005"
 FCI, DF_NAME = 0x6F, 0x84
+
+_Found = TypeVar("_Found")
 
 REFUSED = frozenset({status.SW_SECURITY_STATUS, status.SW_CONDITIONS_OF_USE, status.SW_APPLICATION_BLOCKED})
 """What a range of records and a single one are refused with alike."""
@@ -109,10 +117,23 @@ class CardSession:
 
     It does the T=0 follow-up itself, so any `CardConnection` will do, also one that gives whole answers. An EF is
     selected with P1 = 02, and with 00 on a card that refuses this. Reset or reconnect means a new session.
+
+    A file behind a key is opened through the terminal's security `module`, where there is one. `random` gives so many
+    random bytes.
     """
 
-    def __init__(self, connection: CardConnection) -> None:
+    def __init__(
+        self,
+        connection: CardConnection,
+        module: SecurityModule | None = None,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
         self._connection = T0FollowUp(connection)
+        self._module = module
+        self._random = random
+        self._algorithm: int | None = None
+        self._region = ""
+        self._authentication: Authentication | None = None
         self._select_ef = commands.select_ef
         self._tables: CardFiles | None = None
         self._directory: Directory | None = None
@@ -131,6 +152,7 @@ class CardSession:
         chip_region = self._connection.atr.historical_bytes[7:9].hex()
         if not card_id[:6].isdecimal() or card_id[:4] != chip_region or card_id[6:16] != APPLICATION_ID:
             raise CardIdMalformed
+        self._region = card_id[:6]
         version = values.text(0x03)
         try:
             self._tables = card_files(version)
@@ -146,8 +168,12 @@ class CardSession:
         )
 
     def read_holder(self) -> Holder:
-        """SSSE EF06; `KeyMissing` where the card keeps it behind a key (version 3.00, ssc-card.md 10 no. 2)."""
-        values = self._read(self._known_tables(), "SSSE", "EF06", (0x08, 0x09, 0x4E, 0x0A, 0x0B, 0x0D))
+        """SSSE EF06, behind a key on cards of version 3.00 (ssc-card.md 9.2, 10 no. 2).
+
+        `KeyMissing` where there is no security module, otherwise `NotGenuine`, `KeyWrong` and the module's errors.
+        """
+        tables, tags = self._known_tables(), (0x08, 0x09, 0x4E, 0x0A, 0x0B, 0x0D)
+        values = self._unlocked(lambda: self._read(tables, "SSSE", "EF06", tags))
         holder = Holder(
             certno=values.text(0x08),
             name=values.joined(0x09, extension=0x4E),
@@ -233,11 +259,65 @@ class CardSession:
         """Everything in a file such as `DF04`, `EF05`, items that the table does not know included.
 
         `KeyError` where the table of the card's version has no such file, `FileMissing` where the card has not,
-        `AccessRefused` before the PIN, `KeyMissing` where only a key opens it.
+        `AccessRefused` before the PIN; where only a key opens it, as `read_holder`.
         """
         tables = self._known_tables()
         directory = tables.directory(df)
         file = directory.file(ef)
+        return self._unlocked(lambda: self._contents(tables, directory, file))
+
+    def unblock_pin(self) -> None:
+        """Restore the tries of the PIN, with keys that an agency's terminal alone may use (ssc-card.md 9.5).
+
+        `NoSecurityModule`, `KeyRefused` and the rest of the module's errors; `KeyWrong`, `KeyLocked`.
+        """
+        self._maintenance().unblock_pin()
+
+    def reset_pin(self, new: bytearray) -> None:
+        """Set a PIN of 4 to 16 ASCII digits, which are wiped, and restore its tries; errors as `unblock_pin`.
+
+        `PinFormat` before the card is asked.
+        """
+        try:
+            self._maintenance().reset_pin(new)
+        except PinFormatError:
+            raise PinFormat from None
+        finally:
+            wipe(new)
+
+    def _unlocked(self, read: Callable[[], _Found]) -> _Found:
+        """What `read` gives; where only keys open it, after authentication with them, once."""
+        try:
+            return read()
+        except KeyMissing as missing:
+            keys = keys_of(missing.rule)
+            if self._module is None or not keys:
+                raise
+            rule = missing.rule
+        for key in keys:
+            self._keys(self._module).external(key, "read")
+        try:
+            return read()
+        except KeyMissing as missing:
+            if "PIN" in rule.split():
+                raise AccessRefused(missing.sw) from None
+            raise
+
+    def _maintenance(self) -> Authentication:
+        if self._module is None:
+            raise NoSecurityModule(PIN_KEY)
+        keys = self._keys(self._module)
+        self.select_application()
+        return keys
+
+    def _keys(self, module: SecurityModule) -> Authentication:
+        if self._authentication is None:
+            tables = self._known_tables()
+            facts = CardFacts(tables, self._algorithm or tables.algorithm, self._region)
+            self._authentication = Authentication(self._connection, module, facts, self._random)
+        return self._authentication
+
+    def _contents(self, tables: CardFiles, directory: Directory, file: File) -> tuple[Content, ...]:
         self._enter(directory)
         decoder = FileDecoder(tables, directory, file)
         if file.structure == "transparent":
@@ -356,6 +436,8 @@ class CardSession:
             raise refusal(answer.sw, commands.SELECT)
         if name and answer.data and _df_name(answer.data) != name:
             raise WrongCard("DF name")
+        if directory.name == "SSSE":
+            self._algorithm = algorithm_of(answer.data)
         self._directory = directory
 
     def _open(self, file: File) -> None:

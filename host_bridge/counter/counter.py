@@ -12,6 +12,7 @@ import msgspec
 
 from host_bridge.card.errors import CardError, PinEntryError, text_key
 from host_bridge.card.pin_entry import pad_of
+from host_bridge.card.security_module import SecurityModule
 from host_bridge.counter.bill import ItemLine, bill_lines, faults_of
 from host_bridge.counter.books import Books
 from host_bridge.counter.centre import Centre
@@ -72,8 +73,9 @@ class Counter:
         clerk: str,
         salt: Callable[[], str],
         on_step: OnStep = pass_by,
+        security: SecurityModule | None = None,
     ) -> None:
-        self._slot = Slot(reader)
+        self._slot = Slot(reader, security)
         self._city = city
         self._catalogue = catalogue
         self._journal = journal

@@ -1,6 +1,7 @@
 """The slot at the counter: whether a card is in, whether a visit has used it up, and the session with it."""
 
 from host_bridge.card.errors import CardError
+from host_bridge.card.security_module import SecurityModule
 from host_bridge.card.session import CardSession, Issuer
 from host_bridge.readers.reader import CardConnection, Reader, ReaderError
 
@@ -10,8 +11,9 @@ class Slot:
     `trouble`: why the reader cannot be asked, None while it can.
     """
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, module: SecurityModule | None = None) -> None:
         self._reader = reader
+        self._module = module
         self._connection: CardConnection | None = None
         self._session: CardSession | None = None
         self.there = False
@@ -42,7 +44,7 @@ class Slot:
         """Power the card on; `ReaderError`."""
         self.close()
         self._connection = self._reader.connect()
-        self._session = CardSession(self._connection)
+        self._session = CardSession(self._connection, self._module)
 
     def same_card(self, issuer: Issuer) -> bool | None:
         """Whether the card that was read is still in, asked of its chip; None where there is no answer."""

@@ -9,6 +9,8 @@ import msgspec
 from hardware.virtual.card import CardFileError, VirtualCard
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.pin_pad import FileKeys, Keys, VirtualPinPad
+from hardware.virtual.sam import VirtualSam
+from hardware.virtual.sam_file import SAM_SUFFIX
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderUnavailable
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
@@ -20,9 +22,9 @@ _VERSION = re.compile(r"\d\.\d\d")
 
 
 class VirtualConnection:
-    """A `CardConnection` to a card file. Taking the file away pulls the card."""
+    """A `CardConnection` to a card's or security module's file. Taking the file away pulls it."""
 
-    def __init__(self, card: VirtualCard) -> None:
+    def __init__(self, card: VirtualCard | VirtualSam) -> None:
         self._card = card
         self._atr = Atr.from_bytes(card.reset())
         self._powered = True
@@ -56,7 +58,7 @@ class VirtualConnection:
 
 
 class VirtualReader:
-    """A slot that holds the card of one file, as long as the file is there.
+    """A slot that holds the card of one file, or the security module of a `.sam` file, as long as the file is there.
 
     A version such as `2.00` instead of a file: a new card of the gallery's default person, gone at `close`;
     `ReaderUnavailable` for a version without file table.
@@ -91,7 +93,8 @@ class VirtualReader:
         if self._connection is not None:
             self._connection.disconnect()
         try:
-            self._connection = VirtualConnection(VirtualCard.open(self._path))
+            chip = VirtualSam if self._path.suffix == SAM_SUFFIX else VirtualCard
+            self._connection = VirtualConnection(chip.open(self._path))
         except CardFileError as error:
             raise CardMute(str(error)) from error
         return self._connection

@@ -1,0 +1,143 @@
+"""A card and a terminal prove their keys to each other, through a security module (ssc-card.md 6.3, 9.2, 9.5)."""
+
+import hmac
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from host_bridge.card.errors import CardError, refusal
+from host_bridge.card.security_module import RootKeyMissing, SecurityModule, Wanted
+from host_bridge.readers.reader import CardConnection
+from protocols.events.keys import KeyUse
+from protocols.iso7816 import status
+from protocols.iso7816.apdu import CommandApdu
+from protocols.sscard import commands
+from protocols.sscard.files import CardFiles
+from protocols.sscard.keys import Key
+from protocols.sscard.pin import pin_block, wipe
+from protocols.sscard.security import MAC_BYTES
+
+CHALLENGE_BYTES = 8
+GENUINE_KEY, PIN_KEY = "IRK", "PUK"
+_ALGORITHM = re.compile(rb"\x9f\x0c\x03\x86\x01(.)", re.DOTALL)
+"""Issuer data of an FCI that name the algorithm (ssc-card.md 3.1, 10 no. 18)."""
+
+
+class NotGenuine(CardError):
+    """The card does not know its issuer's key (-21)."""
+
+    key = "card_not_genuine"
+
+
+class CardFacts(NamedTuple):
+    """What the keys of a card depend on."""
+
+    tables: CardFiles
+    algorithm: int
+    region: str
+
+
+def algorithm_of(fci: bytes) -> int | None:
+    """The algorithm that the SSSE's FCI names, if any."""
+    found = _ALGORITHM.search(fci)
+    return None if found is None else found[1][0]
+
+
+def keys_of(rule: str) -> tuple[str, ...]:
+    """The keys of the first way in that needs any: `PIN and RK1DF04` gives RK1DF04; empty where no key helps."""
+    for way in rule.split(" or "):
+        keys = tuple(name for name in way.split(" and ") if name not in ("PIN", "free", "never"))
+        if keys:
+            return keys
+    return ()
+
+
+class Authentication:
+    """The keys of one powered card. Steps raise `CardError`, the module's among them, and reader errors.
+
+    The directory that a key belongs to must be the current one. `random` gives so many random bytes.
+    """
+
+    def __init__(
+        self, connection: CardConnection, module: SecurityModule, card: CardFacts, random: Callable[[int], bytes]
+    ) -> None:
+        self._connection = connection
+        self._module = module
+        self._card = card
+        self._random = random
+        self._genuine = False
+
+    def check_genuine(self) -> None:
+        """INTERNAL AUTHENTICATION, once; `NotGenuine`. Both numbers are ours: a card that chose them could replay."""
+        if self._genuine:
+            return
+        challenge, source = self._random(CHALLENGE_BYTES), self._random(CHALLENGE_BYTES)
+        answer = self._data(commands.internal_authentication(challenge, source))
+        if not hmac.compare_digest(answer, self._proof(self._key(GENUINE_KEY), "genuine", challenge, source)):
+            raise NotGenuine
+        self._genuine = True
+
+    def external(self, name: str, use: KeyUse) -> None:
+        """EXTERNAL AUTHENTICATION with a key; only a genuine card is shown what its keys give.
+
+        `KeyWrong` and `KeyLocked` of the card; `NotGenuine`. The order of challenges is that of 9.2.
+        """
+        self.check_genuine()
+        key = self._key(name)
+        if key.id is None:
+            raise RootKeyMissing(name)
+        source, challenge = self._challenge(), self._challenge()
+        proof = self._proof(key, use, challenge, source)
+        self._perform(commands.external_authentication(key.id, proof, source))
+
+    def unblock_pin(self) -> None:
+        """Restore the tries of the PIN (ssc-card.md 9.5)."""
+        self.external(PIN_KEY, "unblock_pin")
+        mac = self._module.unblock_mac(self._wanted(self._mac_key(), "unblock_pin"), self._challenge())
+        self._perform(commands.with_mac(commands.unblock_pin(), mac))
+
+    def reset_pin(self, new: bytearray) -> None:
+        """Set a PIN of 4 to 16 ASCII digits and restore its tries; `new` is wiped, whatever happens.
+
+        `pin.PinFormatError` before anything is asked.
+        """
+        block = bytearray()
+        try:
+            block = pin_block(new)
+            self.external(PIN_KEY, "reset_pin")
+            data = self._module.reset_data(self._wanted(self._mac_key(), "reset_pin"), self._challenge(), block)
+            cipher, mac = data[:-MAC_BYTES], data[-MAC_BYTES:]
+            self._perform(commands.with_mac(commands.reset_pin(cipher), mac))
+        finally:
+            wipe(new)
+            wipe(block)
+
+    def _key(self, name: str) -> Key:
+        try:
+            return self._card.tables.keys.key(name)
+        except KeyError:
+            raise RootKeyMissing(name) from None
+
+    def _mac_key(self) -> Key:
+        """Which key this is, is an open question that the table answers (ssc-card.md 10 no. 11)."""
+        (key,) = (row for row in self._card.tables.keys.rows if row.pin_mac)
+        return key
+
+    def _proof(self, key: Key, use: KeyUse, challenge: bytes, source: bytes) -> bytes:
+        return self._module.authentication_data(self._wanted(key, use), challenge, source)
+
+    def _wanted(self, key: Key, use: KeyUse) -> Wanted:
+        card, historical_bytes = self._card, bytes(self._connection.atr.historical_bytes)
+        return Wanted(key, use, card.algorithm, card.region, historical_bytes)
+
+    def _challenge(self) -> bytes:
+        return self._data(commands.get_challenge(CHALLENGE_BYTES))
+
+    def _data(self, command: CommandApdu) -> bytes:
+        answer = self._connection.transmit(command)
+        if answer.sw != status.SW_SUCCESS:
+            raise refusal(answer.sw, command.ins)
+        return answer.data
+
+    def _perform(self, command: CommandApdu) -> None:
+        self._data(command)

@@ -1,0 +1,389 @@
+"""Keys at the terminal: a SAM in a second slot or the centre, genuineness, protected files, PIN unblock and reset."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hardware.virtual.card import CardImage, CardKey, Pin, VirtualCard
+from hardware.virtual.people import DEFAULT_PERSON, card_image, load_person
+from hardware.virtual.sam import VirtualSam
+from hardware.virtual.sam_file import Role, sam_image
+from host_bridge.card import errors
+from host_bridge.card.authentication import Authentication, CardFacts, NotGenuine, algorithm_of, keys_of
+from host_bridge.card.sam_module import SamModule
+from host_bridge.card.security_module import (
+    AlgorithmMissing,
+    CentreModule,
+    KeyRefused,
+    NoSecurityModule,
+    RootKeyMissing,
+    SecurityModuleError,
+    SecurityModuleSilent,
+    Wanted,
+)
+from host_bridge.card.session import CardSession
+from host_bridge.card.t0_follow_up import T0FollowUp
+from host_bridge.readers.virtual import VirtualConnection, VirtualReader
+from protocols.events.keys import AuthenticationData, KeyAnswer, KeyRefusal, KeyStep, Mac, SessionKey
+from protocols.iso7816.apdu import CommandApdu, ResponseApdu
+from protocols.iso7816.atr import Atr
+from protocols.sscard import security
+from protocols.sscard.files import card_files
+from protocols.sscard.simulated import simulated_root
+from protocols.texts.catalogue import texts
+
+REGION = "990100"
+PIN = b"135790"
+VERSIONS = pytest.mark.parametrize("version", ["2.00", "3.00"])
+
+
+class Watched:
+    """A connection that remembers the headers of the commands it carried, GET RESPONSE apart."""
+
+    def __init__(self, inner: VirtualConnection) -> None:
+        self._inner = inner
+        self.headers: list[str] = []
+
+    @property
+    def atr(self) -> Atr:
+        return self._inner.atr
+
+    def transmit(self, command: CommandApdu) -> ResponseApdu:
+        header = command.to_bytes()[:4].hex().upper()
+        if not header.startswith("00C0"):
+            self.headers.append(header)
+        return self._inner.transmit(command)
+
+    def reset(self) -> Atr:
+        return self._inner.reset()
+
+    def disconnect(self) -> None:
+        self._inner.disconnect()
+
+
+class Site:
+    """A folder with a card and a security module."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sam_path = folder / "module.sam"
+        self._card_path = folder / "x.card"
+        self.connection: Watched
+        self._modules: list[SamModule] = []
+
+    def sam(self, level: int = 3, role: Role = "counter") -> SamModule:
+        VirtualSam.create(self.sam_path, sam_image(REGION, level, role))
+        self._modules.append(SamModule(VirtualReader(str(self.sam_path))))
+        return self._modules[-1]
+
+    def session(self, image: CardImage, module: SamModule | CentreModule | None) -> CardSession:
+        self.card = VirtualCard.create(self._card_path, image)
+        self.connection = Watched(VirtualReader(str(self._card_path)).connect())
+        return CardSession(self.connection, module)
+
+    def image(self) -> CardImage:
+        """The card's content now."""
+        return VirtualCard.open(self._card_path).image
+
+    def close(self) -> None:
+        for module in self._modules:
+            module.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.close()
+
+
+def image_of(version: str, **changes: Any) -> CardImage:
+    person = load_person(DEFAULT_PERSON)
+    card = msgspec.structs.replace(person.card, version=version, region=REGION)
+    return msgspec.structs.replace(card_image(msgspec.structs.replace(person, card=card)), **changes)
+
+
+def other_key(image: CardImage, name: str) -> CardImage:
+    """The card of another issuer, as far as this key goes."""
+    values = tuple("00" * (len(value) // 2) for value in image.keys[name].values)
+    return msgspec.structs.replace(image, keys={**image.keys, name: CardKey(values, 3, 3)})
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_a_3_00_card_is_read_through_a_sam_of_any_level(site: Site, level: int) -> None:
+    session = site.session(image_of("3.00"), site.sam(level))
+    assert session.read_issuer().version == "3.00"
+    assert session.read_holder().name == "李建华"
+
+
+def test_the_order_of_commands_is_that_of_9_2(site: Site) -> None:
+    session = site.session(image_of("3.00"), site.sam())
+    session.read_issuer()
+    site.connection.headers.clear()
+    session.read_holder()
+    assert site.connection.headers[:7] == [
+        "00A40200",  # EF06
+        "00B20800",  # refused, so it wants a key
+        "00880000",  # internal authentication
+        "00840000",
+        "00840000",
+        "0082000A",  # RKSSSE
+        "00B20800",
+    ]
+    session.read_holder()
+    assert site.connection.headers.count("0082000A") == 1
+
+
+def test_the_right_lasts_and_genuineness_is_proven_once(site: Site) -> None:
+    session = site.session(image_of("3.00"), site.sam())
+    session.read_holder()
+    session.read_file("SSSE", "EF06")
+    session.verify_pin(bytearray(PIN))
+    session.read_file("DF04", "EF05")
+    session.read_file("DF04", "EF06")
+    session.read_file("SSSE", "EF06")
+    assert site.connection.headers.count("00880000") == 1
+
+
+def test_a_counterfeit_is_shown_no_other_key(site: Site) -> None:
+    session = site.session(other_key(image_of("3.00"), "IRK"), site.sam())
+    with pytest.raises(NotGenuine):
+        session.read_holder()
+    assert not any(header.startswith("0082") for header in site.connection.headers)
+
+
+def test_a_card_that_does_not_take_the_key(site: Site) -> None:
+    session = site.session(other_key(image_of("3.00"), "RKSSSE"), site.sam())
+    for tries in (2, 1, 0):
+        with pytest.raises(errors.KeyWrong) as wrong:
+            session.read_holder()
+        assert wrong.value.tries == tries
+    with pytest.raises(errors.KeyLocked):
+        session.read_holder()
+
+
+def test_both_numbers_of_internal_authentication_are_the_terminals(site: Site) -> None:
+    numbers = iter([b"\x01" * 8, b"\x02" * 8])
+    site.session(image_of("3.00"), None)
+    session = CardSession(site.connection, site.sam(), lambda _: next(numbers))
+    session.read_holder()
+    assert next(numbers, None) is None
+
+
+@VERSIONS
+def test_a_file_that_wants_pin_and_key(site: Site, version: str) -> None:
+    assert card_files(version).directory("DF04").file("EF06").read == "PIN and RK1DF04"
+    session = site.session(image_of(version), site.sam())
+    with pytest.raises(errors.AccessRefused) as refused:
+        session.read_file("DF04", "EF06")
+    assert not isinstance(refused.value, errors.KeyMissing)
+    session.verify_pin(bytearray(PIN))
+    assert [content.tag for content in session.read_file("DF04", "EF06")] == ["90", "92", "93"]
+
+
+def test_a_file_that_the_pin_opens_is_not_opened_with_a_key(site: Site) -> None:
+    session = site.session(image_of("2.00"), site.sam())
+    with pytest.raises(errors.AccessRefused):
+        session.read_file("DF04", "EF05")
+    assert not any(header.startswith("0082") for header in site.connection.headers)
+
+
+def test_a_transparent_file_behind_a_key(site: Site) -> None:
+    image = image_of("2.00")
+    finger = msgspec.structs.replace(image, files={**image.files, "SSSE EF07": ("0102",)})
+    (content,) = site.session(finger, site.sam()).read_file("SSSE", "EF07")
+    assert content.text.startswith("0102")
+    assert "0082000A" in site.connection.headers
+
+
+@pytest.mark.parametrize(
+    ("rule", "keys"),
+    [
+        ("free", ()),
+        ("never", ()),
+        ("PIN", ()),
+        ("RKSSSE", ("RKSSSE",)),
+        ("PIN and RK1DF04", ("RK1DF04",)),
+        ("PIN or RK1DF04", ("RK1DF04",)),
+        ("RK1DF06 or RK2DF06", ("RK1DF06",)),
+    ],
+)
+def test_keys_of_a_rule(rule: str, keys: tuple[str, ...]) -> None:
+    assert keys_of(rule) == keys
+
+
+def test_the_algorithm_is_the_cards_own_word() -> None:
+    seen = bytes.fromhex("6F1C840F7378312E73682EC9E7BBE1B1A3D5CFA50988011E9F0C03860103")  # ssc-card.md 3.1
+    assert algorithm_of(seen) == 3
+    assert algorithm_of(seen[:-6]) is None
+    assert algorithm_of(b"") is None
+
+
+@VERSIONS
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_unblock_at_an_agency(site: Site, version: str, level: int) -> None:
+    locked = image_of(version, pin=Pin("135790", 3, 0))
+    session = site.session(locked, site.sam(level, "agency"))
+    session.unblock_pin()
+    assert session.pin_tries() == 3
+    session.verify_pin(bytearray(PIN))
+    assert site.connection.headers[-7:-3] == ["00840000", "00840000", "00820006", "00840000"]
+
+
+@VERSIONS
+@pytest.mark.parametrize("digits", [b"2468", b"246802", b"24680246802"])
+def test_reset_at_an_agency(site: Site, version: str, digits: bytes) -> None:
+    session = site.session(image_of(version, pin=Pin("135790", 3, 0)), site.sam(2, "agency"))
+    new = bytearray(digits)
+    session.reset_pin(new)
+    assert new == bytes(len(digits))
+    session.verify_pin(bytearray(digits))
+    assert site.image().pin == Pin(digits.decode(), 3, 3)
+
+
+def test_a_pin_that_is_none_asks_nobody(site: Site) -> None:
+    session = site.session(image_of("3.00"), site.sam(role="agency"))
+    new = bytearray(b"12")
+    with pytest.raises(errors.PinFormat):
+        session.reset_pin(new)
+    assert new == bytes(2)
+    assert not any(header.startswith(("0088", "0082", "8424")) for header in site.connection.headers)
+
+
+@pytest.mark.parametrize("step", [CardSession.unblock_pin, lambda session: session.reset_pin(bytearray(PIN))])
+def test_a_counters_sam_neither_unblocks_nor_resets(site: Site, step: Callable[[CardSession], None]) -> None:
+    with pytest.raises(RootKeyMissing):
+        step(site.session(image_of("3.00"), site.sam(role="counter")))
+    with pytest.raises(NoSecurityModule):
+        step(site.session(image_of("3.00"), None))
+    assert site.image().pin == image_of("3.00").pin
+
+
+@VERSIONS
+@pytest.mark.parametrize("answer", ["STK", "PUK"])
+def test_which_key_makes_the_mac_is_data(site: Site, version: str, answer: str) -> None:
+    choices = {} if answer == "STK" else {"pin_mac_key": answer}
+    site.session(image_of(version, pin=Pin("135790", 3, 0), choices=choices), None).pin_tries()
+    tables = card_files(version).answered(choices)
+    module = CentreModule(RootsOfAll(answer))
+    facts = CardFacts(tables, tables.algorithm, REGION)
+    Authentication(T0FollowUp(site.connection), module, facts, bytes).unblock_pin()
+    assert site.image().pin == Pin("135790", 3, 3)
+
+
+class RootsOfAll:
+    """The centre's part, from the simulated roots; MACs of `pin_mac_key` only."""
+
+    def __init__(self, pin_mac_key: str = "STK") -> None:
+        self._pin_mac_key = pin_mac_key
+
+    def __call__(self, step: KeyStep, _timeout_s: float) -> KeyAnswer:
+        of, historical_bytes = step.card_key, bytes.fromhex(step.card_key.historical_bytes)
+        (tables,) = (each for each in map(card_files, ("2.00", "3.00")) if each.algorithm == of.algorithm)
+        root = simulated_root(of.algorithm, tables.keys.key(of.key), 1)
+        factors = security.province_factor(of.region), security.city_factor(of.region)
+        key = security.diversify(of.algorithm, root, *factors, security.card_factor(historical_bytes))
+        session = security.session_key(of.algorithm, key, bytes.fromhex(step.challenge))
+        match type(step).__name__:
+            case "AuthenticationStep":
+                data = security.authentication_data(of.algorithm, session, bytes.fromhex(step.source))  # type: ignore[union-attr]
+                return AuthenticationData(data.hex())
+            case "MacStep":
+                assert of.key == self._pin_mac_key
+                return Mac(security.command_mac(of.algorithm, session, bytes.fromhex(step.message)).hex())  # type: ignore[union-attr]
+            case _:
+                return SessionKey(session.hex())
+
+
+@VERSIONS
+def test_all_of_it_through_the_centre(site: Site, version: str) -> None:
+    session = site.session(image_of(version, pin=Pin("135790", 3, 0)), CentreModule(RootsOfAll()))
+    assert session.read_holder().name == "李建华"
+    session.unblock_pin()
+    assert session.pin_tries() == 3
+    session.reset_pin(bytearray(b"246802"))
+    session.verify_pin(bytearray(b"246802"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "key"),
+    [
+        (None, SecurityModuleSilent, "security_module_silent"),
+        (Mac("00000000"), SecurityModuleSilent, "security_module_silent"),
+        (KeyRefusal("K-999"), SecurityModuleSilent, "security_module_silent"),
+        (KeyRefusal("-2202"), AlgorithmMissing, "security_algorithm_missing"),
+        (KeyRefusal("-2203"), RootKeyMissing, "security_key_missing"),
+        (KeyRefusal("K-110"), NoSecurityModule, "card_key_missing"),
+        (KeyRefusal("K-112"), KeyRefused, "key_not_for_counter"),
+        (KeyRefusal("K-113", 17), KeyRefused, "key_not_approved"),
+    ],
+)
+def test_what_the_centre_says_instead(
+    site: Site, answer: KeyAnswer | None, error: type[SecurityModuleError], key: str
+) -> None:
+    session = site.session(image_of("3.00"), CentreModule(lambda *_: answer))
+    with pytest.raises(error) as raised:
+        session.read_holder()
+    assert raised.value.key == key
+    words = texts()[key].en.fill(raised.value.facts)
+    assert "{" not in words.what
+    assert key != "key_not_approved" or "request 17" in words.what
+
+
+def test_what_a_sam_says_instead(site: Site, tmp_path: Path) -> None:
+    absent = SamModule(VirtualReader(str(tmp_path / "none.sam")))
+    with pytest.raises(NoSecurityModule):
+        site.session(image_of("3.00"), absent).read_holder()
+    VirtualSam.create(
+        site.sam_path,
+        msgspec.structs.replace(
+            sam_image(REGION, 3, "counter"), environments=sam_image(REGION, 3, "counter").environments[:1]
+        ),
+    )
+    with pytest.raises(AlgorithmMissing):
+        site.session(image_of("3.00"), SamModule(VirtualReader(str(site.sam_path)))).read_holder()
+    VirtualCard.create(tmp_path / "no.card", image_of("2.00"))
+    with pytest.raises(NoSecurityModule):
+        site.session(image_of("2.00"), SamModule(VirtualReader(str(tmp_path / "no.card")))).read_file("SSSE", "EF07")
+
+
+def test_a_sam_that_comes_back_is_used_again(site: Site) -> None:
+    module = site.sam()
+    session = site.session(image_of("3.00"), module)
+    away = site.sam_path.with_suffix(".away")
+    site.sam_path.rename(away)
+    with pytest.raises(NoSecurityModule):
+        session.read_holder()
+    away.rename(site.sam_path)
+    assert session.read_holder().name == "李建华"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    historical_bytes=st.binary(min_size=13, max_size=13),
+    challenge=st.binary(min_size=8, max_size=8),
+    source=st.binary(min_size=8, max_size=8),
+    digits=st.binary(min_size=2, max_size=8),
+    level=st.integers(1, 3),
+    version=st.sampled_from(["2.00", "3.00"]),
+)
+def test_sam_and_centre_agree(
+    site: Site, *, historical_bytes: bytes, challenge: bytes, source: bytes, digits: bytes, level: int, version: str
+) -> None:
+    tables = card_files(version)
+    sam, centre = site.sam(level, "agency"), CentreModule(RootsOfAll())
+
+    def wanted(name: str) -> Wanted:
+        return Wanted(tables.keys.key(name), "reset_pin", tables.algorithm, REGION, historical_bytes)
+
+    for name in ("IRK", "RKSSSE", "RK1DF04", "PUK"):
+        mine = sam.authentication_data(wanted(name), challenge, source)
+        assert mine == centre.authentication_data(wanted(name), challenge, source)
+    assert sam.unblock_mac(wanted("STK"), challenge) == centre.unblock_mac(wanted("STK"), challenge)
+    block = bytearray(digits)
+    assert sam.reset_data(wanted("STK"), challenge, block) == centre.reset_data(wanted("STK"), challenge, block)
+    sam.close()
