@@ -1,0 +1,124 @@
+"""The whole chain: card, terminal, a real broker, the server as a process, and root keys in a SoftHSM token."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+import msgspec
+import pytest
+
+from hardware.virtual.card import CardImage, Pin, VirtualCard
+from hardware.virtual.people import DEFAULT_PERSON, card_image, load_person
+from host_bridge.card import errors
+from host_bridge.card.security_module import CentreModule, KeyRefused
+from host_bridge.card.session import CardSession
+from host_bridge.clock import SystemClock
+from host_bridge.enrol import enrol, open_journal
+from host_bridge.link.link import Link
+from host_bridge.readers.virtual import VirtualReader
+from tests.server.conftest import Mosquitto, wait_until
+from tests.server.keys.softhsm import new_token
+from tests.server.test_run import Site
+
+INSTITUTION = ("--institution", "H11010200001", "--name", "示范社区", "--city", "110000")
+NEW_PIN = b"246802"
+
+
+class Terminals:
+    """A running centre with keys, and terminals on its broker."""
+
+    def __init__(self, site: Site, folder: Path, stack: ExitStack) -> None:
+        self.site, self._folder, self._stack = site, folder, stack
+        self._clock = SystemClock("always")
+
+    def link(self, terminal: str, role: Literal["counter", "agency"]) -> Link:
+        """An enrolled terminal that hears the centre."""
+        arguments = ("terminal", "add", "--terminal", terminal, *INSTITUTION, "--role", role, "--json")
+        code = self.site.ssc(*arguments)["code"]
+        state = self._folder / terminal
+        enrol(state, self.site.ready["enrol"], code, self._clock, secret=secrets.token_bytes(32))
+        journal = self._stack.enter_context(closing(open_journal(state, self._clock)))
+        link = Link(journal, journal.record, clock=self._clock, random=Random(1), on_change=lambda: None)
+        link.start()
+        self._stack.callback(link.stop)
+        wait_until(lambda: link.centre.listening, f"{terminal} hears the centre")
+        return link
+
+    def session(self, link: Link, image: CardImage) -> CardSession:
+        """A card in this terminal's reader."""
+        path = self._folder / f"{secrets.token_hex(4)}.card"
+        VirtualCard.create(path, image)
+        return CardSession(VirtualReader(str(path)).connect(), CentreModule(link.ask_key))
+
+
+@pytest.fixture
+def terminals(mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminals]:
+    part = new_token(tmp_path / "softhsm")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm" / "softhsm2.conf"))
+    site = Site(mosquitto)
+    keys = f'[keys]\nmodule = "{part.module}"\ntoken = "{part.token}"\npin_file = "{part.pin_file}"\n'
+    site.config.write_text(site.config.read_text() + keys)
+    site.ssc("key", "init", "--json")
+    site.ssc("broker-files")
+    site.run()
+    with ExitStack() as stack:
+        yield Terminals(site, tmp_path, stack)
+    site.close()
+
+
+def locked(version: str) -> CardImage:
+    person = load_person(DEFAULT_PERSON)
+    card = msgspec.structs.replace(person.card, version=version)
+    image = card_image(msgspec.structs.replace(person, card=card))
+    return msgspec.structs.replace(image, pin=Pin("135790", 3, 0))
+
+
+def test_a_3_00_card_is_read_and_its_pin_reset_with_the_centres_keys(terminals: Terminals) -> None:
+    counter = terminals.link("counter-1", "counter")
+    session = terminals.session(counter, locked("3.00"))
+    assert session.read_issuer().version == "3.00"
+    assert session.read_holder().name == "李建华"
+    for step in (session.unblock_pin, lambda: session.reset_pin(bytearray(NEW_PIN))):
+        with pytest.raises(KeyRefused) as refused:
+            step()
+        assert refused.value.key == "key_not_for_counter"
+    assert session.pin_tries() == 0
+
+    agency = terminals.link("agency-1", "agency")
+    session = terminals.session(agency, locked("3.00"))
+    with pytest.raises(KeyRefused) as refused:
+        session.reset_pin(bytearray(NEW_PIN))
+    assert (refused.value.key, session.pin_tries()) == ("key_not_approved", 0)
+    terminals.site.ssc("key", "approve", str(refused.value.request), "--json")
+    session.reset_pin(bytearray(NEW_PIN))
+    session.verify_pin(bytearray(NEW_PIN))
+    with pytest.raises(KeyRefused):
+        session.reset_pin(bytearray(NEW_PIN))
+
+    uses = terminals.site.ssc("key", "audit", "--json")["uses"]
+    answered = [(use["terminal"], use["use"], use["key"]) for use in uses if use["refusal"] is None]
+    assert answered == [
+        ("counter-1", "genuine", "IRK"),
+        ("counter-1", "read", "RKSSSE"),
+        ("agency-1", "genuine", "IRK"),
+        ("agency-1", "reset_pin", "PUK"),
+        ("agency-1", "reset_pin", "STK"),
+    ]
+    refusals = [(use["terminal"], use["refusal"]) for use in uses if use["refusal"] is not None]
+    assert refusals == [("counter-1", "K-112")] * 2 + [("agency-1", "K-113")] * 2
+
+
+def test_a_2_00_card_too_in_3des(terminals: Terminals) -> None:
+    agency = terminals.link("agency-1", "agency")
+    session = terminals.session(agency, locked("2.00"))
+    with pytest.raises(errors.AccessRefused):
+        session.read_file("DF04", "EF06")
+    with pytest.raises(KeyRefused) as refused:
+        session.unblock_pin()
+    terminals.site.ssc("key", "approve", str(refused.value.request), "--json")
+    session.unblock_pin()
+    session.verify_pin(bytearray(b"135790"))
+    assert session.read_file("DF04", "EF06")
