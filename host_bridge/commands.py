@@ -5,6 +5,7 @@ import logging
 
 import typer
 
+from host_bridge.agency_commands import reset_pin, unblock_pin
 from host_bridge.card.commands import app as card
 from host_bridge.config import load_config
 from host_bridge.readers.commands import app as reader
@@ -17,6 +18,10 @@ __all__ = ["card", "reader", "split", "terminal"]
 card.info.help = "读卡 · Read a card, verify its PIN, send APDUs"
 reader.info.help = "读卡器 · Readers on this machine"
 terminal.info.help = "终端 · Enrol and run this counter"
+
+
+terminal.command("unblock-pin")(unblock_pin)
+terminal.command("reset-pin")(reset_pin)
 
 
 @terminal.command("run")

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from host_bridge.card.sam_module import SamModule
-from host_bridge.card.security_module import AskCentre, CentreModule, SecurityModule
 from host_bridge.clock import SystemClock
 from host_bridge.config import Config, ConfigError
 from host_bridge.counter.counter import Counter
@@ -21,6 +20,7 @@ from host_bridge.link.link import Link
 from host_bridge.link.presence import Described
 from host_bridge.printer.driver import open_printer
 from host_bridge.readers.addresses import open_reader
+from host_bridge.security import open_security_module
 from host_bridge.web.app import create_app
 from host_bridge.web.serve import WebServer
 from protocols.events.steps import OnStep, pass_by
@@ -28,14 +28,6 @@ from protocols.settlement.catalogue import load_catalogue
 from protocols.settlement.profile import load_city
 
 SALT_BYTES = 16
-
-
-def open_security_module(address: str, ask: AskCentre) -> SecurityModule | None:
-    """Where the keys of cards are, by the configuration; nothing is asked yet. `AddressError` of a SAM's reader."""
-    kind, _, reader = address.partition(":")
-    if kind == "sam":
-        return SamModule(open_reader(reader))
-    return CentreModule(ask) if kind == "centre" else None
 
 
 class Terminal:

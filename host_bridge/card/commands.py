@@ -90,7 +90,7 @@ def change_pin(reader: Address, as_json: Json = False) -> None:
         session = CardSession(card.connection)
         before = _tries(session)
         if before is None:
-            _fail(NoPin(), as_json)
+            fail(NoPin(), as_json)
         _change_pin(session, card.pad, before)
         after = session.pin_tries()
     if as_json:
@@ -196,10 +196,11 @@ def _card(address: str, as_json: bool) -> Iterator[Opened]:
     except AddressError as error:
         raise typer.BadParameter(str(error)) from None
     except (CardError, ReaderError) as error:
-        _fail(error, as_json)
+        fail(error, as_json)
 
 
-def _fail(error: CardError | ReaderError, as_json: bool) -> NoReturn:
+def fail(error: CardError | ReaderError, as_json: bool) -> NoReturn:
+    """Say what went wrong in the catalogue's words, and end with exit code 1."""
     key, facts = text_key(error)
     text = texts()[key]
     zh, en = text.zh.fill({**facts, **HELP_ZH}), text.en.fill({**facts, **HELP_EN})

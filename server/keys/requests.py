@@ -19,7 +19,7 @@ MOST_WAITING = 20
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A request in a list; `card` are the last eight of the chip's historical bytes, as the terminal shows them."""
+    """A request in a list; `card` are the last eight of the chip's historical bytes."""
 
     id: int
     terminal: str

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hardware.virtual.people import GALLERY, VirtualPerson, load_person, make_card
 from hardware.virtual.pin_pad import Keys
+from host_bridge.card.security_module import SecurityModule
 from host_bridge.counter.counter import Counter
 from host_bridge.counter.view import CounterView
 from host_bridge.journal.chain import Stored
@@ -152,6 +153,7 @@ class Till:
         )
         self.slot = folder / "slot.card"
         self.reader: Any = VirtualReader(str(self.slot), keys, compares=compares)
+        self.security: SecurityModule | None = None
         self.salts = 0
         self.shown: list[CounterView] = []
         self.counter = self.make_counter(city)
@@ -168,6 +170,7 @@ class Till:
             clerk="05",
             salt=self._salt,
             on_step=self._step,
+            security=self.security,
         )
         counter.subscribe(self.shown.append)
         return counter

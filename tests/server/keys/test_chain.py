@@ -1,14 +1,16 @@
 """The whole chain: card, terminal, a real broker, the server as a process, and root keys in a SoftHSM token."""
 
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from hardware.virtual.card import CardImage, Pin, VirtualCard
 from hardware.virtual.people import DEFAULT_PERSON, card_image, load_person
@@ -16,6 +18,7 @@ from host_bridge.card import errors
 from host_bridge.card.security_module import CentreModule, KeyRefused
 from host_bridge.card.session import CardSession
 from host_bridge.clock import SystemClock
+from host_bridge.commands import terminal
 from host_bridge.enrol import enrol, open_journal
 from host_bridge.link.link import Link
 from host_bridge.readers.virtual import VirtualReader
@@ -34,12 +37,17 @@ class Terminals:
         self.site, self._folder, self._stack = site, folder, stack
         self._clock = SystemClock("always")
 
-    def link(self, terminal: str, role: Literal["counter", "agency"]) -> Link:
-        """An enrolled terminal that hears the centre."""
+    def state(self, terminal: str, role: Literal["counter", "agency"]) -> Path:
+        """The folder of a terminal that has just been enrolled."""
         arguments = ("terminal", "add", "--terminal", terminal, *INSTITUTION, "--role", role, "--json")
         code = self.site.ssc(*arguments)["code"]
         state = self._folder / terminal
         enrol(state, self.site.ready["enrol"], code, self._clock, secret=secrets.token_bytes(32))
+        return state
+
+    def link(self, terminal: str, role: Literal["counter", "agency"]) -> Link:
+        """An enrolled terminal that hears the centre."""
+        state = self.state(terminal, role)
         journal = self._stack.enter_context(closing(open_journal(state, self._clock)))
         link = Link(journal, journal.record, clock=self._clock, random=Random(1), on_change=lambda: None)
         link.start()
@@ -111,14 +119,33 @@ def test_a_3_00_card_is_read_and_its_pin_reset_with_the_centres_keys(terminals: 
     assert refusals == [("counter-1", "K-112")] * 2 + [("agency-1", "K-113")] * 2
 
 
-def test_a_2_00_card_too_in_3des(terminals: Terminals) -> None:
-    agency = terminals.link("agency-1", "agency")
-    session = terminals.session(agency, locked("2.00"))
+def test_an_agency_unblocks_a_2_00_card_by_command(terminals: Terminals, tmp_path: Path) -> None:
+    card = VirtualCard.create(tmp_path / "x.card", locked("2.00"))
+    config = tmp_path / "terminal.toml"
+    config.write_text(
+        f'[terminal]\nstate = "{terminals.state("agency-1", "agency")}"\nreader = "virtual:{card.path}"\n'
+        'printer = "file:/dev/null"\nclerk = "01"\nsecurity = "centre"\n'
+    )
+
+    def unblock(status: int) -> Any:
+        done = CliRunner().invoke(terminal, ["unblock-pin", "--config", str(config), "--json"])
+        assert done.exit_code == status, done.output
+        return json.loads(done.stdout)
+
+    assert unblock(1)["error"]["number"] == "K-113"
+    (request,) = terminals.site.ssc("key", "requests", "--json")["requests"]
+    assert (request["terminal"], request["use"]) == ("agency-1", "unblock_pin")
+    assert request["card"] == bytes.fromhex(card.image.atr)[-8:].hex()
+    terminals.site.ssc("key", "approve", str(request["id"]), "--json")
+    assert unblock(0) == {"unblocked": True, "tries": 3}
+    assert VirtualCard.open(card.path).image.pin == Pin("135790", 3, 3)
+    assert unblock(1)["error"]["number"] == "K-113"
+
+
+def test_a_2_00_file_behind_pin_and_key_is_read_in_3des(terminals: Terminals) -> None:
+    image = msgspec.structs.replace(locked("2.00"), pin=Pin("135790", 3, 3))
+    session = terminals.session(terminals.link("counter-1", "counter"), image)
     with pytest.raises(errors.AccessRefused):
         session.read_file("DF04", "EF06")
-    with pytest.raises(KeyRefused) as refused:
-        session.unblock_pin()
-    terminals.site.ssc("key", "approve", str(refused.value.request), "--json")
-    session.unblock_pin()
     session.verify_pin(bytearray(b"135790"))
-    assert session.read_file("DF04", "EF06")
+    assert [content.tag for content in session.read_file("DF04", "EF06")] == ["90", "92", "93"]
