@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Protocol
 
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
 
 from protocols.events.topics import topic
 from server.inbox.frames import FrameRefused, sender
@@ -24,7 +23,7 @@ class Reply(Protocol):
 
 
 class Desk(ABC):
-    """A question that finds no room or no store stays unanswered, and the terminal goes on."""
+    """A question that finds no room, no store or a fault stays unanswered, and the terminal goes on."""
 
     def __init__(self, name: str, reply: Reply) -> None:
         self._reply = reply
@@ -53,8 +52,8 @@ class Desk(ABC):
         while (question := self._queue.get()) is not None:
             try:
                 self._answer(question)
-            except SQLAlchemyError as error:
-                log.error("no answer, store failed (%s)", type(error).__name__)
+            except Exception as error:  # one question must not end the thread
+                log.error("no answer (%s)", type(error).__name__)
 
     def _answer(self, question: Question) -> None:
         try:
