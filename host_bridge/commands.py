@@ -8,6 +8,7 @@ import typer
 from host_bridge.agency_commands import reset_pin, unblock_pin
 from host_bridge.card.commands import app as card
 from host_bridge.config import load_config
+from host_bridge.conformance.commands import conformance
 from host_bridge.readers.commands import app as reader
 from host_bridge.split_command import split
 from host_bridge.terminal_commands import ConfigOption, reported
@@ -20,6 +21,7 @@ reader.info.help = "读卡器 · Readers on this machine"
 terminal.info.help = "终端 · Enrol and run this counter"
 
 
+card.command("conformance")(conformance)
 terminal.command("unblock-pin")(unblock_pin)
 terminal.command("reset-pin")(reset_pin)
 

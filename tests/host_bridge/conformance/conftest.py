@@ -1,0 +1,63 @@
+"""Throw-away cards, and the suite run on them."""
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
+from host_bridge.conformance.card import Tester
+from host_bridge.conformance.case import Result
+from host_bridge.conformance.keys import CardKeys, Roots, simulated_roots
+from host_bridge.conformance.suite import all_cases, read_subject, run_cases
+from host_bridge.readers.virtual import VirtualReader
+
+PIN = b"135790"
+"""Of the gallery's default person."""
+
+Make = Callable[..., Path]
+Run = Callable[..., list[Result]]
+
+
+@pytest.fixture(autouse=True)
+def _memory_is_durable_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here pulls a plug; the disk is waited for in the tests of the card."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """The default person's card in another version or with other fields."""
+
+    def made(name: str = "throw-away", **card: object) -> Path:
+        person = load_person(DEFAULT_PERSON)
+        path = tmp_path / f"{name}.card"
+        make_card(msgspec.structs.replace(person, card=msgspec.structs.replace(person.card, **card)), path)
+        return path
+
+    return made
+
+
+@pytest.fixture
+def run() -> Run:
+    """Results of a run; everything is known and allowed unless the test says otherwise."""
+
+    def ran(
+        path: Path, groups: str = "", *, pin: bytes | None = PIN, roots: Roots | None = None, destructive: bool = True
+    ) -> list[Result]:
+        reader = VirtualReader(str(path))
+        subject = read_subject(reader.connect())
+        tables = subject.tables
+        keys = CardKeys(
+            simulated_roots(tables) if roots is None else roots, tables, subject.region, subject.historical_bytes
+        )
+        digits = None if pin is None else bytearray(pin)
+        tester = Tester(digits, keys, destructive=destructive, random=secrets.token_bytes)
+        cases = [case for case in all_cases(tables) if not groups or case.group in groups.split()]
+        return list(run_cases(reader, tables, cases, tester, time.monotonic))
+
+    return ran
