@@ -27,6 +27,7 @@ let shown = null;
 let error = null;
 let chosen = "";
 let stateNumber = 0;
+let asked = 0;
 let freshTimer = 0;
 const local = {
   medTypes: tables.med_type, medType: Object.keys(tables.med_type)[0], busy: false, fresh: false, digits: [], entries: [],
@@ -83,6 +84,7 @@ function tick() {
 
 function arrived(next) {
   if (next.stage !== view?.stage) leaveStage(next);
+  else if (next.pin?.tries !== view.pin?.tries) local.busy = false;  // a wrong PIN is answered, and the next one may come
   view = next;
   viewAt = performance.now();
   draw();
@@ -119,18 +121,20 @@ async function ask(path, body) {
 async function act(path, body = {}) {
   if (local.busy) return;
   const { list } = local;
+  const mine = ++asked;
+  const free = () => { if (asked === mine) local.busy = false; };
   local.busy = true;
   error = null;
   draw();
   try {
     const { answer, number } = await ask(path, typeof body === "string" ? body : JSON.stringify(body));
-    local.busy = false;
+    free();
     // The stream may have been faster, and a list opened since: only what was open at the press is closed.
     Object.assign(local, { editing: false, asking: false, list: local.list === list ? null : local.list });
     if (number >= stateNumber) arrived(answer);
     else draw();
   } catch (refused) {
-    local.busy = false;
+    free();
     if (refused.number) error = refused;
     draw();
   }

@@ -11,7 +11,7 @@ from host_bridge.web.app import create_app
 from host_bridge.web.bodies import CatalogueLine
 from host_bridge.web.serve import WebServer
 from protocols.settlement.split import BillError
-from tests.host_bridge.web.script import LOCKED, NOTICE, ONLINE, PERSON, RECEIVED, ScriptedCounter
+from tests.host_bridge.web.script import LOCKED, NOTICE, ONLINE, PERSON, PIN, RECEIVED, ScriptedCounter
 
 SIZES = ((800, 480), (1280, 800), (1920, 1080))
 CONTRAST = """() => {
@@ -188,6 +188,30 @@ def test_a_reload_forgets_what_was_typed_of_a_change(page: Page, counter: Script
     page.reload()
     at_screen(page, "change")
     expect(page.get_by_role("heading", level=1)).to_contain_text("请输入原密码")
+
+
+def test_a_pin_typed_before_the_answer_to_a_wrong_one_is_not_lost(page: Page, counter: ScriptedCounter) -> None:
+    """The stream shows the tries left before the request for the wrong PIN has ended."""
+    counter.ask_pin()
+    at_screen(page, "pin")
+    page.evaluate("""() => {
+      const real = window.fetch;
+      let held = false;
+      window.fetch = async (...asked) => {
+        const answer = await real(...asked);
+        if (held || !String(asked[0]).endsWith("/pin")) return answer;
+        held = true;
+        await new Promise((go) => { window.release = go; });
+        return answer;
+      };
+    }""")
+    page.keyboard.type("111111\n")
+    expect(page.get_by_text("剩余次数 2")).to_be_visible()
+    page.keyboard.type(f"{PIN}\n")
+    at_screen(page, "bill")
+    page.evaluate("window.release()")
+    at_screen(page, "bill")
+    assert [call for call, _ in counter.calls] == ["pin", "pin"]
 
 
 def test_with_a_pad_nothing_is_typed_here(page: Page, counter: ScriptedCounter) -> None:
