@@ -125,14 +125,13 @@ def test_the_order_of_commands_is_that_of_9_2(site: Site) -> None:
     session.read_issuer()
     site.connection.headers.clear()
     session.read_holder()
-    assert site.connection.headers[:7] == [
-        "00A40200",  # EF06
-        "00B20800",  # refused, so it wants a key
+    assert site.connection.headers[:6] == [
+        "00B20135",  # EF06; refused, so it wants a key
         "00880000",  # internal authentication
         "00840000",
         "00840000",
         "0082000A",  # RKSSSE
-        "00B20800",
+        "00B20135",
     ]
     session.read_holder()
     assert site.connection.headers.count("0082000A") == 1
