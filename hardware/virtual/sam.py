@@ -15,7 +15,7 @@ import msgspec
 
 from hardware.virtual.card_file import CardFileError
 from hardware.virtual.card_state import Refused
-from hardware.virtual.sam_file import OWN_TRIES, Environment, SamImage, SamKey, read_sam, write_sam
+from hardware.virtual.sam_file import KEY_BYTES, OWN_TRIES, Environment, SamImage, SamKey, read_sam, write_sam
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
@@ -220,7 +220,7 @@ class VirtualSam:
             record = security.decrypt_data(self._algorithm, own, cipher)
         except security.CipherTextError:
             raise Refused(status.SW_WRONG_DATA) from None
-        key = _loaded(record)
+        key = _loaded(self._algorithm, record)
         others = tuple(each for each in environment.keys if each.id != key.id)
         if (len(others) < len(environment.keys)) is (command.p1 == sam.CREATE):
             raise Refused(status.SW_CONDITIONS_OF_USE)
@@ -331,9 +331,9 @@ def _atr(path: Path, image: SamImage) -> Atr:
         raise CardFileError(path, "has a malformed ATR") from None
 
 
-def _loaded(record: bytes) -> SamKey:
-    """The key of a loading record: id, usage, 8 or 16 bytes."""
-    if len(record) not in (10, 18) or not 0 < record[1] >> sam.LEVEL_SHIFT <= 3:
+def _loaded(algorithm: int, record: bytes) -> SamKey:
+    """The key of a loading record: id, usage, 16 bytes or for single DES 8."""
+    if len(record) - 2 not in KEY_BYTES[algorithm] or not 0 < record[1] >> sam.LEVEL_SHIFT <= 3:
         raise Refused(status.SW_WRONG_DATA)
     if not sam.OWN_KEYS_END <= record[0] < KEY_ID_LIMIT:
         raise Refused(status.SW_WRONG_DATA)

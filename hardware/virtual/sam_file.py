@@ -15,6 +15,7 @@ from protocols.sscard.simulated import simulated_root
 
 SAM_SUFFIX = ".sam"
 OWN_TRIES = 3
+KEY_BYTES = {security.TRIPLE_DES: {8, 16}, security.SM4: {16}}
 CHIP = "00815431008660"
 CARD_VERSIONS = ("2.00", "3.00")
 """Versions whose keys a new module has: one with 3DES, one with SM4."""
@@ -80,11 +81,22 @@ def sam_image(region: str, level: int, role: Role) -> SamImage:
 def read_sam(path: Path) -> SamImage:
     """What a file holds; `CardFileError` where there is none or it makes no module."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=SamImage)
+        image = msgspec.json.decode(path.read_bytes(), type=SamImage)
     except OSError as error:
         raise CardFileError(path, error.strerror or "cannot be read") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise CardFileError(path, "is no security module's file") from None
+    if len({each.algorithm for each in image.environments}) < len(image.environments):
+        raise CardFileError(path, "has an environment twice")
+    for each in image.environments:
+        if len({key.id for key in each.keys}) < len(each.keys):
+            raise CardFileError(path, "has a key id twice")
+        if (
+            not {len(value) // 2 for value in (each.own, *(key.value for key in each.keys))}
+            <= KEY_BYTES[each.algorithm]
+        ):
+            raise CardFileError(path, "has a key of another length")
+    return image
 
 
 def write_sam(path: Path, image: SamImage) -> None:

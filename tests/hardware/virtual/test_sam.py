@@ -215,6 +215,9 @@ def test_keys_are_loaded_under_the_own_key(module: VirtualSam, algorithm: int) -
     assert loading(module, 0, record, algorithm=algorithm) == "9000"
     assert loading(module, 0, record, algorithm=algorithm) == "6985"
     assert loading(module, 1, f"2D47{ROOT}", algorithm=algorithm) == "9000"
+    single = loading(module, 1, f"2D67{ROOT[:16]}", algorithm=algorithm)
+    assert single == ("9000" if algorithm == 1 else "6A80")
+    assert loading(module, 1, f"2D47{ROOT}", algorithm=algorithm) == "9000"
     for wrong in (f"2D07{ROOT}", f"0767{ROOT}", f"C067{ROOT}", f"2D67{ROOT}00"):
         assert loading(module, 1, wrong, algorithm=algorithm) == "6A80"
     again = VirtualSam.open(module.path)
@@ -259,6 +262,21 @@ def test_a_file_that_is_none(tmp_path: Path, content: bytes) -> None:
         VirtualSam.open(path)
     path.write_bytes(content)
     with pytest.raises(CardFileError):
+        VirtualSam.open(path)
+
+
+@pytest.mark.parametrize(
+    ("environments", "reason"),
+    [
+        ((Environment(1, OWN, 3, ()), Environment(1, OWN, 3, ())), "twice"),
+        ((Environment(1, OWN, 3, (SamKey(10, 0x67, ROOT), SamKey(10, 0x47, ROOT))),), "twice"),
+        ((Environment(3, OWN, 3, (SamKey(10, 0x67, ROOT[:16]),)),), "length"),
+    ],
+)
+def test_a_file_whose_keys_cannot_be(tmp_path: Path, environments: tuple[Environment, ...], reason: str) -> None:
+    path = tmp_path / "module.sam"
+    VirtualSam.create(path, msgspec.structs.replace(image(), environments=environments))
+    with pytest.raises(CardFileError, match=reason):
         VirtualSam.open(path)
 
 
