@@ -5,12 +5,13 @@ and is unwrapped for one use.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
-from pkcs11.exceptions import NoSuchKey, PKCS11Error
+from pkcs11.exceptions import NoSuchKey, PinIncorrect, PKCS11Error
 
 from protocols.sscard.security import SM4, TRIPLE_DES, AlgorithmMissing, diversify
 from server.config import KeysPart
@@ -65,12 +66,15 @@ def _label(algorithm: int, key: str) -> str:
 class Token:
     """One logged-in session, opened when needed and again after an error; for one thread.
 
+    A wrong PIN is tried once, so that it does not lock the token.
+
     Every call may raise `TokenUnusable`, those with an algorithm `security.AlgorithmMissing`.
     """
 
     def __init__(self, part: KeysPart) -> None:
         self._part = part
         self._session: Any = None
+        self._pin_refused = False
 
     def card_key(self, key: str, algorithm: int, *factors: bytes) -> bytes:
         """The key of a card, from the root below the first factor on; `RootMissing`."""
@@ -107,6 +111,8 @@ class Token:
             session.close()
 
     def _open(self) -> Any:
+        if self._pin_refused:
+            raise TokenUnusable(PinIncorrect.__name__)
         if self._session is None:
             try:
                 pin = Path(self._part.pin_file).read_text(encoding="utf-8").strip()
@@ -114,6 +120,9 @@ class Token:
                 self._session = token.open(rw=True, user_pin=pin)
             except OSError as error:
                 raise TokenUnusable(f"{error.filename}: {error.strerror}") from None
+            except PinIncorrect as error:
+                self._pin_refused = True
+                raise TokenUnusable(type(error).__name__) from None
             except RuntimeError as error:  # what the library raises where the module cannot be loaded, PKCS11Error too
                 raise TokenUnusable(type(error).__name__) from None
         return self._session
@@ -162,5 +171,6 @@ class Token:
 
     def _broken(self, error: PKCS11Error) -> TokenUnusable:
         """The session is thrown away: the next call opens another."""
-        self._session = None
+        with suppress(PKCS11Error):
+            self.close()
         return TokenUnusable(type(error).__name__)

@@ -82,8 +82,21 @@ def test_a_token_that_cannot_be_used(part: KeysPart, changes: dict[str, str]) ->
     assert PIN not in str(raised.value.facts)
 
 
-def test_a_wrong_pin_is_told_without_it(part: KeysPart) -> None:
+def test_the_token_is_opened_again_after_an_error(token: Token) -> None:
+    with pytest.raises(TokenUnusable):
+        token.card_key("RKSSSE", 1, b"odd")
+    assert token.card_key("RKSSSE", 1, FACTORS[0]).hex().upper() == VECTORS["algorithm"][0]["levels"][0]
+
+
+def test_a_wrong_pin_is_told_without_it_and_tried_once(part: KeysPart) -> None:
     Path(part.pin_file).write_text("11112222")
+    token = Token(part)
     with pytest.raises(TokenUnusable) as raised:
-        Token(part).card_key("RKSSSE", 1, *FACTORS)
+        token.card_key("RKSSSE", 1, *FACTORS)
     assert raised.value.facts == {"reason": "PinIncorrect"}
+    Path(part.pin_file).write_text(PIN)
+    with pytest.raises(TokenUnusable):  # it was not tried again
+        token.card_key("RKSSSE", 1, *FACTORS)
+    again = Token(part)
+    assert again.load({}) == 0
+    again.close()
