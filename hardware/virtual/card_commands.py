@@ -9,8 +9,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from hardware.virtual.card import CardFileError, VirtualCard, file_key
+from hardware.virtual.faults import open_chip, with_fault
 from hardware.virtual.people import PersonFileError, load_person, make_card
-from hardware.virtual.slot import sentence
+from hardware.virtual.slot import Chip, sentence
 from hardware.virtual.vpcd import VpcdError, VpcdSlot
 from protocols.iso7816.apdu import ApduError, CommandApdu
 from protocols.iso7816.status import meaning
@@ -76,13 +77,16 @@ def run(
         str | None,
         typer.Option(help="插入 pcscd 的虚拟读卡器 HOST:PORT，直到被终止 · Put it into this vpcd reader until ended"),
     ] = None,
+    fault: Annotated[
+        str | None, typer.Option(help="故障，如 missing_record@DF04_EF05 · a fault of the chip, see card-faults.md")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """运行 · Power the card on and answer APDUs: one in hexadecimal per line in, one answer per line out.
 
     With --vpcd the card is in a PC/SC reader instead; prints one JSON line when it is: {"ready": true, "vpcd": …}.
     """
-    card = _open(file, as_json)
+    card = _chip(file, fault, as_json)
     if vpcd is not None:
         _run_in_pcscd(card, vpcd, as_json)
         return
@@ -101,7 +105,7 @@ def run(
         typer.echo(json.dumps(shown) if as_json else data + sw)
 
 
-def _run_in_pcscd(card: VirtualCard, address: str, as_json: bool) -> None:
+def _run_in_pcscd(card: Chip, address: str, as_json: bool) -> None:
     """Ends with exit code 1 where the reader has gone or the card file has."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
@@ -126,6 +130,16 @@ def _open(path: Path, as_json: bool) -> VirtualCard:
         return VirtualCard.open(path)
     except CardFileError as error:
         _fail(str(error), as_json)
+
+
+def _chip(path: Path, fault: str | None, as_json: bool) -> Chip:
+    """The card of a file with the fault of its name, or with another."""
+    try:
+        return open_chip(path) if fault is None else with_fault(VirtualCard.open(path), fault)
+    except CardFileError as error:
+        _fail(str(error), as_json)
+    except KeyError:
+        _fail(f"没有这个故障 · no such fault: {fault}", as_json)
 
 
 def _content(card: VirtualCard, directory: Directory, file: File) -> tuple[Content, ...]:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from hardware.virtual.faults import open_chip
 from hardware.virtual.reader import ReaderProcess, ReaderStartError
 from hardware.virtual.slot import VirtualSlot, sentence
 
@@ -39,7 +40,7 @@ def run(
     try:
         if not slot.is_dir():
             raise ReaderStartError(f"{slot} is no folder")
-        reader = ReaderProcess(VirtualSlot(slot, say=_say), link=link)
+        reader = ReaderProcess(VirtualSlot(slot, open_chip, _say), link=link)
         reader.start()
     except ReaderStartError as error:
         _say(sentence("virtual_reader_not_started", reason=str(error)))

@@ -20,6 +20,7 @@ ANY_TRIES = tuple(range(0x63C0, 0x63D0))
 SAFE_TRIES = 2
 """A PIN is presented only while so many tries are left: never the last one."""
 CHALLENGE_BYTES = 8
+NO_PIN = "这张卡没有密码", "the card has no PIN"
 
 Random = Callable[[int], bytes]
 
@@ -129,21 +130,23 @@ class Card:
         """`Unable` where the card has no PIN: what a PIN opens is then open."""
         self.enter("SSSE")
         if self.tries() is None:
-            raise Unable("这张卡没有密码", "the card has no PIN")
+            raise Unable(*NO_PIN)
 
     def safe_tries(self, spare: int = 0) -> int:
         """Tries left, enough to present the PIN after `spare` wrong ones; `Unable` otherwise."""
         tries = self.tries()
         if tries is None:
-            raise Unable("这张卡没有密码", "the card has no PIN")
+            raise Unable(*NO_PIN)
         if tries < SAFE_TRIES + spare:
             raise Unable(f"密码只剩 {tries} 次可试", f"only {tries} PIN tries are left")
         return tries
 
     def verify(self) -> None:
         """Present the PIN where the card has one; `Unable` where it does not take it."""
-        if self.tries() is not None:
-            self.safe_tries()
+        tries = self.tries()
+        if tries is not None and tries < SAFE_TRIES:
+            raise Unable(f"密码只剩 {tries} 次可试", f"only {tries} PIN tries are left")
+        if tries is not None:
             self.require(commands.verify_pin(self.pin_block()))
 
     def challenge(self) -> bytes:

@@ -18,7 +18,7 @@ from host_bridge.card.session import CardSession
 from host_bridge.clock import SystemClock
 from host_bridge.conformance.card import SAFE_TRIES, Tester
 from host_bridge.conformance.case import GROUPS, Case
-from host_bridge.conformance.keys import CardKeys, KeyFileError, Keys, load_roots, simulated_roots
+from host_bridge.conformance.keys import KeyFileError, Keys, load_roots, simulated_roots
 from host_bridge.conformance.report import Report, as_json, print_report
 from host_bridge.conformance.suite import Subject, all_cases, read_subject, run_cases
 from host_bridge.readers.addresses import AddressError, open_reader
@@ -137,7 +137,7 @@ def _keys(source: str | None, subject: Subject) -> Keys | None:
         roots = simulated_roots(subject.tables) if source == SIMULATED else load_roots(Path(source), subject.tables)
     except KeyFileError as error:
         raise typer.BadParameter(str(error), param_hint="--keys") from None
-    return CardKeys(roots, subject.tables, subject.region, subject.historical_bytes)
+    return subject.keys(roots)
 
 
 def _write(report: Report, html: Path | None, junit: Path | None) -> None:

@@ -4,8 +4,8 @@ from functools import partial
 
 from host_bridge.conformance.card import OK, Card
 from host_bridge.conformance.case import Case
+from host_bridge.conformance.record import read_first
 from protocols.iso7816 import status
-from protocols.sscard import commands
 from protocols.sscard.files import CardFiles
 
 INSURANCE = ("DF04", "EF05")
@@ -13,7 +13,6 @@ INSURANCE = ("DF04", "EF05")
 OTHER = "DF03"
 PASSED_ON_THE_WAY = ("DF03", "DF02")
 READ = (OK, status.SW_RECORD_NOT_FOUND)
-RECORD_BYTES = 0x0A
 
 
 def key_of_other(key: str, card: Card) -> None:
@@ -21,28 +20,27 @@ def key_of_other(key: str, card: Card) -> None:
     card.must_have_pin()
     card.gain((key,), OTHER)
     card.enter(INSURANCE[0])
-    card.select(*INSURANCE)
-    card.expect(commands.read_record(1, RECORD_BYTES), status.SW_SECURITY_STATUS)
+    card.expect(read_first(card.select(*INSURANCE)), status.SW_SECURITY_STATUS)
 
 
 def left(key: str, card: Card) -> None:
     """A directory that was left and entered again is closed."""
     card.must_have_pin()
     card.gain((key,), INSURANCE[0])
-    card.select(*INSURANCE)
-    card.require(commands.read_record(1, RECORD_BYTES), *READ)
+    card.require(read_first(card.select(*INSURANCE)), *READ)
     card.enter(OTHER)
     card.enter(INSURANCE[0])
-    card.select(*INSURANCE)
-    card.expect(commands.read_record(1, RECORD_BYTES), status.SW_SECURITY_STATUS)
+    card.expect(read_first(card.select(*INSURANCE)), status.SW_SECURITY_STATUS)
 
 
 def pin_stays(card: Card) -> None:
+    card.gain(("PIN",), INSURANCE[0])
+    card.require(read_first(card.select(*INSURANCE)), *READ)
+    card.reset()
     card.gain(("PIN",), "SSSE")
     for directory in (*PASSED_ON_THE_WAY, INSURANCE[0]):
         card.enter(directory)
-    card.select(*INSURANCE)
-    card.expect(commands.read_record(1, RECORD_BYTES), *READ)
+    card.expect(read_first(card.select(*INSURANCE)), *READ)
 
 
 def challenge(key: str, card: Card) -> None:

@@ -3,7 +3,7 @@
 from functools import partial
 
 from host_bridge.conformance.card import OK, Card
-from host_bridge.conformance.case import Case, Lacking
+from host_bridge.conformance.case import Case, Lacking, Unexpected
 from host_bridge.conformance.challenge import global_key
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu
@@ -16,16 +16,21 @@ NO_VERSION, NO_KEY = 0xFF, 0x7F
 
 def every_key(directory: str, card: Card) -> None:
     """Every key of a directory that the tester has, without 17th byte."""
-    rights = card.tester.rights(card.tables)
-    keys = [
+    keys = card.tester.keys
+    names = [
         key.name
         for key in card.tables.keys.rows
-        if key.directory == directory and key.external and key.id is not None and key.name in rights
+        if (key.directory, key.external, key.absent) == (directory, True, False)
+        and key.id is not None
+        and keys is not None
+        and keys.versions(key.name)
     ]
-    if not keys:
+    if not names:
         raise Lacking(f"{directory} *")
     card.enter(directory)
-    for name in keys:
+    for name in names:
+        if name in card.tester.rejected:
+            raise Unexpected(f"EXTERNAL AUTHENTICATION {name}", "9000", "refused in a check before")
         proof = card.proof(name, card.challenge())
         answer = card.send(proof)
         if answer.sw != OK:

@@ -26,6 +26,8 @@ def content(directory: str, ef: str, card: Card) -> None:
     file = card.tables.directory(directory).file(ef)
     card.acquire(file.read, directory)
     card.select(directory, ef)
+    if card.send(read_first(file)).sw == status.SW_SECURITY_STATUS:
+        raise Unable(f"有 {file.read} 仍不可读", f"not readable with {file.read}")  # SAFETY checks that
     if file.structure == "transparent":
         _transparent(card, file)
     elif file.structure == "cyclic":
@@ -38,7 +40,7 @@ def _linear(card: Card, directory: Directory, file: File) -> None:
     records: list[bytes] = []
     for number, item in enumerate(file.records, 1):
         command = commands.read_record(number, item.record_length)
-        allowed = (OK, status.SW_RECORD_NOT_FOUND) if item.variable else (OK,)
+        allowed = (OK, status.SW_RECORD_NOT_FOUND) if item.variable and number > 1 else (OK,)
         answer = card.expect(command, *allowed)
         if answer.sw != OK:  # fewer entries than the table has room for
             break
@@ -48,6 +50,22 @@ def _linear(card: Card, directory: Directory, file: File) -> None:
         if not content.known:
             item = file.item(int(content.tag, 16))
             raise Unexpected(f"{directory.name} {file.ef} tag {content.tag}", f"coding {item.type}", "another coding")
+
+
+def read_first(file: File) -> CommandApdu:
+    """The first record, or the first byte of a transparent file."""
+    if file.structure == "transparent":
+        return commands.read_binary(0, 1)
+    length = file.record_length if file.structure == "cyclic" else file.records[0].record_length
+    return commands.read_record(1, length)
+
+
+def as_table(file: File, number: int, record: bytes) -> bool:
+    """Whether a record has the tag and the length that the table says."""
+    if file.structure == "cyclic":
+        return len(record) in (file.record_length, file.short)
+    item = file.records[number - 1]
+    return record[:2] == bytes((item.tag, len(record) - 2)) and (item.variable or len(record) == item.record_length)
 
 
 def _tagged(command: CommandApdu, item: Item, record: bytes) -> None:
@@ -86,10 +104,13 @@ def _issuer_records(card: Card) -> list[bytes]:
     """The issuer's records by number, the current file."""
     card.enter(ISSUER[0])
     file = card.select(*ISSUER)
-    return [
+    records = [
         card.require(commands.read_record(number, item.record_length)).data
         for number, item in enumerate(file.records, 1)
     ]
+    if not all(as_table(file, number, record) for number, record in enumerate(records, 1)):
+        raise Unable("发卡机构数据与规范不符", "the issuer's file is not as it should be")
+    return records
 
 
 def _same(command: CommandApdu, expected: bytes, found: bytes) -> None:
@@ -147,10 +168,10 @@ def true_length(card: Card) -> None:
 def pointer(card: Card) -> None:
     """First, next, last and previous of records with one tag; a number in between moves nothing."""
     card.enter(DIR_FILE[0])
-    card.select(*DIR_FILE)
+    file = card.select(*DIR_FILE)
     entries = list(_entries(card))
-    if len(entries) < 3:
-        raise Unable("目录文件少于三条记录", "the directory file has fewer than three records")
+    if len(entries) < 3 or not all(as_table(file, 1, entry) for entry in entries):
+        raise Unable("目录文件没有三条规范的记录", "the directory file has not three records as they should be")
     for mode, entry in (
         (commands.FIRST_TAG, 0),
         (commands.NEXT_TAG, 1),

@@ -4,6 +4,7 @@ from functools import partial
 
 from host_bridge.conformance.card import OK, Card, ways
 from host_bridge.conformance.case import DESTRUCTIVE, Case, Unable, Unexpected
+from host_bridge.conformance.record import as_table, read_first
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu
 from protocols.sscard import commands
@@ -26,7 +27,7 @@ def closed(directory: str, ef: str, card: Card) -> None:
     if "PIN" in [right for way in ways(file.read) for right in way]:
         card.must_have_pin()
     card.enter(directory)
-    card.expect(_read_first(card.select(directory, ef)), *REFUSED)
+    card.expect(read_first(card.select(directory, ef)), *REFUSED)
 
 
 def opens(directory: str, ef: str, way: tuple[str, ...], card: Card) -> None:
@@ -36,15 +37,15 @@ def opens(directory: str, ef: str, way: tuple[str, ...], card: Card) -> None:
         card.must_have_pin()
     for alone in alone_refused:
         card.gain((alone,), directory)
-        card.expect(_read_first(card.select(directory, ef)), *REFUSED)
+        card.expect(read_first(card.select(directory, ef)), *REFUSED)
         card.reset()
     card.gain(way, directory)
-    card.expect(_read_first(card.select(directory, ef)), *READ)
+    card.expect(read_first(card.select(directory, ef)), *READ)
 
 
 def free(directory: str, ef: str, card: Card) -> None:
     card.enter(directory)
-    card.expect(_read_first(card.select(directory, ef)), *READ)
+    card.expect(read_first(card.select(directory, ef)), *READ)
 
 
 def updates(directory: str, ef: str, card: Card) -> None:
@@ -60,7 +61,7 @@ def updates(directory: str, ef: str, card: Card) -> None:
     card.expect(command, OK)
     card.acquire(file.read, directory)
     card.select(directory, ef)
-    read = _read_first(file)
+    read = read_first(file)
     if card.require(read).data != command.data[: read.le]:
         raise Unexpected(f"{directory} {ef}", "what was written", "other bytes")
 
@@ -75,20 +76,15 @@ def never_updates(directory: str, ef: str, card: Card) -> None:
     card.expect(command, *NEVER)
 
 
-def _read_first(file: File) -> CommandApdu:
-    if file.structure == "transparent":
-        return commands.read_binary(0, 1)
-    length = file.record_length if file.structure == "cyclic" else file.records[0].record_length
-    return commands.read_record(1, length)
-
-
 def _update_first(card: Card, directory: str, file: File) -> CommandApdu:
     """The update that leaves a file as it is, but for a cyclic one, whose newest record it adds once more."""
     card.acquire(file.read, directory)
     card.select(directory, file.ef)
-    answer = card.require(_read_first(file), *READ)
+    answer = card.require(read_first(file), *READ)
     if file.structure == "transparent":
         return commands.update_binary(0, answer.data)
+    if answer.data and not as_table(file, 1, answer.data):
+        raise Unable("第一条记录与规范不符", "the first record is not as it should be")
     if file.structure == "cyclic":
         return commands.append_cyclic(answer.data or bytes(file.record_length))
     if not answer.data:
@@ -104,11 +100,11 @@ def pin_ends_at_reset(card: Card) -> None:
     directory, file = _first_file(card.tables, "PIN")
     card.gain(("PIN",), directory)
     card.select(directory, file.ef)
-    card.require(_read_first(file), *READ)
+    card.require(read_first(file), *READ)
     card.reset()
     card.enter(directory)
     card.select(directory, file.ef)
-    card.expect(_read_first(file), *REFUSED)
+    card.expect(read_first(file), *REFUSED)
 
 
 def key_ends_at_reset(key: str, card: Card) -> None:
@@ -116,11 +112,11 @@ def key_ends_at_reset(key: str, card: Card) -> None:
     directory, file = _first_file(card.tables, key)
     card.gain((key,), directory)
     card.select(directory, file.ef)
-    card.require(_read_first(file), *READ)
+    card.require(read_first(file), *READ)
     card.reset()
     card.enter(directory)
     card.select(directory, file.ef)
-    card.expect(_read_first(file), *REFUSED)
+    card.expect(read_first(file), *REFUSED)
 
 
 def _first_file(tables: CardFiles, right: str) -> tuple[str, File]:

@@ -5,19 +5,11 @@ from typing import NamedTuple
 
 from host_bridge.card.errors import CardIdMalformed, NotSupported, WrongCard
 from host_bridge.card.t0_follow_up import T0FollowUp
-from host_bridge.conformance import (
-    atr,
-    block,
-    challenge,
-    firewall,
-    key_version,
-    parameters,
-    pin,
-    record,
-    safety,
-)
+from host_bridge.conformance import atr, block, challenge, firewall, key_version, parameters, pin, record, safety
+from host_bridge.conformance.atr import HISTORICAL_BYTES, REGION
 from host_bridge.conformance.card import Card, Tester, missing_right
 from host_bridge.conformance.case import Case, Finding, Lacking, Outcome, Reason, Result, Unable, Unexpected
+from host_bridge.conformance.keys import CardKeys, Keys, Roots
 from host_bridge.readers.reader import CardConnection, CardMute, Reader
 from protocols.iso7816 import status
 from protocols.sscard import commands
@@ -39,6 +31,13 @@ class Subject(NamedTuple):
     region: str
     historical_bytes: bytes
     atr: str
+
+    def keys(self, roots: Roots) -> Keys | None:
+        """The card's keys; None where it does not agree with itself about what they are derived from."""
+        told = self.historical_bytes[REGION].hex()
+        if len(self.historical_bytes) != HISTORICAL_BYTES or told != self.region[: len(told)]:
+            return None
+        return CardKeys(roots, self.tables, self.region, self.historical_bytes)
 
 
 def read_subject(connection: CardConnection) -> Subject:

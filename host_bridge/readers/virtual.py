@@ -6,11 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from hardware.virtual.card import CardFileError, VirtualCard
+from hardware.virtual.card import CardFileError
+from hardware.virtual.faults import open_chip
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.pin_pad import FileKeys, Keys, VirtualPinPad
 from hardware.virtual.sam import VirtualSam
 from hardware.virtual.sam_file import SAM_SUFFIX
+from hardware.virtual.slot import Chip
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderUnavailable
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
@@ -24,8 +26,8 @@ _VERSION = re.compile(r"\d\.\d\d")
 class VirtualConnection:
     """A `CardConnection` to a card's or security module's file. Taking the file away pulls it."""
 
-    def __init__(self, card: VirtualCard | VirtualSam) -> None:
-        self._card = card
+    def __init__(self, card: Chip, path: Path) -> None:
+        self._card, self._path = card, path
         self._atr = Atr.from_bytes(card.reset())
         self._powered = True
 
@@ -52,9 +54,9 @@ class VirtualConnection:
     def _check(self) -> None:
         if not self._powered:
             raise CardMute("powered off")
-        if not self._card.path.exists():
+        if not self._path.exists():
             self._powered = False
-            raise CardRemoved(str(self._card.path))
+            raise CardRemoved(str(self._path))
 
 
 class VirtualReader:
@@ -93,8 +95,9 @@ class VirtualReader:
         if self._connection is not None:
             self._connection.disconnect()
         try:
-            chip = VirtualSam if self._path.suffix == SAM_SUFFIX else VirtualCard
-            self._connection = VirtualConnection(chip.open(self._path))
+            sam = self._path.suffix == SAM_SUFFIX
+            chip: Chip = VirtualSam.open(self._path) if sam else open_chip(self._path)
+            self._connection = VirtualConnection(chip, self._path)
         except CardFileError as error:
             raise CardMute(str(error)) from error
         return self._connection

@@ -12,7 +12,7 @@ import pytest
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from host_bridge.conformance.card import Tester
 from host_bridge.conformance.case import Result
-from host_bridge.conformance.keys import CardKeys, Roots, simulated_roots
+from host_bridge.conformance.keys import Roots, simulated_roots
 from host_bridge.conformance.suite import all_cases, read_subject, run_cases
 from host_bridge.readers.virtual import VirtualReader
 
@@ -47,17 +47,26 @@ def run() -> Run:
     """Results of a run; everything is known and allowed unless the test says otherwise."""
 
     def ran(
-        path: Path, groups: str = "", *, pin: bytes | None = PIN, roots: Roots | None = None, destructive: bool = True
+        path: Path,
+        groups: str = "",
+        *,
+        file: str = "",
+        pin: bytes | None = PIN,
+        roots: Roots | None = None,
+        destructive: bool = True,
     ) -> list[Result]:
+        """`groups` and `file`, where given, leave out other groups and the checks of other files."""
         reader = VirtualReader(str(path))
         subject = read_subject(reader.connect())
         tables = subject.tables
-        keys = CardKeys(
-            simulated_roots(tables) if roots is None else roots, tables, subject.region, subject.historical_bytes
-        )
+        keys = subject.keys(simulated_roots(tables) if roots is None else roots)
         digits = None if pin is None else bytearray(pin)
         tester = Tester(digits, keys, destructive=destructive, random=secrets.token_bytes)
-        cases = [case for case in all_cases(tables) if not groups or case.group in groups.split()]
+        cases = [
+            case
+            for case in all_cases(tables)
+            if (not groups or case.group in groups.split()) and (not file or file in case.id or "_EF" not in case.id)
+        ]
         return list(run_cases(reader, tables, cases, tester, time.monotonic))
 
     return ran
