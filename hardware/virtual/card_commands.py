@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import msgspec
 import typer
 
 from hardware.virtual.card import CardFileError, VirtualCard, file_key
 from hardware.virtual.faults import open_chip, with_fault
-from hardware.virtual.people import PersonFileError, load_person, make_card
+from hardware.virtual.people import PersonFileError, gallery, load_person, make_card
 from hardware.virtual.slot import Chip, sentence
 from hardware.virtual.vpcd import VpcdError, VpcdSlot
 from protocols.iso7816.apdu import ApduError, CommandApdu
@@ -29,18 +30,51 @@ Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出 · JSON outp
 
 
 @app.command()
-def make(person: PersonFile, output: Output, as_json: Json = False) -> None:
+def make(
+    person: PersonFile,
+    output: Output,
+    version: Annotated[
+        str | None,
+        typer.Option(help="卡规范版本，默认按人员文件 · Version of the card, otherwise as the person file says"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """制卡 · Make a new card of a person; a card file of that name is replaced."""
     try:
-        card = make_card(load_person(person), output)
+        owner = load_person(person)
+        if version is not None:
+            owner = msgspec.structs.replace(owner, card=msgspec.structs.replace(owner.card, version=version))
+        card = make_card(owner, output)
     except KeyError as error:
         _fail(f"{person}: {error.args[0]}", as_json)
     except ItemError as error:
         _fail(f"{person}: {error}", as_json)
     except (PersonFileError, CardFileError) as error:
         _fail(str(error), as_json)
-    version = card.image.version
-    typer.echo(json.dumps({"card": str(output), "version": version}) if as_json else f"{output} {version}")
+    facts = {"card": str(output), "version": card.image.version}
+    typer.echo(json.dumps(facts) if as_json else " ".join(facts.values()))
+
+
+@app.command("gallery")
+def make_gallery(
+    output: Annotated[Path, typer.Option("-o", "--output", help="写入的目录 · folder to write to")],
+    as_json: Json = False,
+) -> None:
+    """样卡 · Make a card of everybody in the gallery: a file for each, in a folder that is made where it is missing."""
+    cards = []
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, person in gallery().items():
+            card = make_card(person, output / f"{name}.card")
+            cards.append({"card": str(card.path), "version": card.image.version, "about": person.about})
+    except OSError as error:
+        _fail(f"{output}: {error.strerror}", as_json)
+    except CardFileError as error:
+        _fail(str(error), as_json)
+    if as_json:
+        typer.echo(json.dumps(cards, ensure_ascii=False))
+    else:
+        typer.echo("\n".join(" ".join(facts.values()) for facts in cards))
 
 
 @app.command()

@@ -43,7 +43,10 @@ class PersonFileError(Exception):
 
 
 class PersonCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`pin` absent: a card without PIN. `pin_tries` left, absent: all. `choices` answer the table's open questions."""
+    """`pin` absent: a card without PIN. `pin_tries` left, absent: all. `choices` answer the table's open questions.
+
+    `blocked` directories and a blocked card as in `CardImage`.
+    """
 
     version: str
     card_no: str
@@ -55,6 +58,8 @@ class PersonCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pin_limit: Tries = 3
     pin_tries: Tries | None = None
     choices: dict[str, str] = {}
+    blocked: tuple[str, ...] = ()
+    card_blocked: bool = False
 
 
 class PersonInsurance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,7 +84,7 @@ class PersonCentre(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VirtualPerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One simulated person, their card, and what the centre knows of them."""
+    """One simulated person, their card, and what the centre knows of them; `about` says what they are there for."""
 
     certno: str
     name: str
@@ -88,6 +93,12 @@ class VirtualPerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     card: PersonCard
     insurance: PersonInsurance
     centre: PersonCentre
+    about: str = ""
+
+
+def gallery() -> dict[str, VirtualPerson]:
+    """Everybody in `people/`, by the name of the file."""
+    return {path.stem: load_person(path) for path in sorted(GALLERY.glob("*.toml"))}
 
 
 def load_person(path: Path) -> VirtualPerson:
@@ -128,6 +139,8 @@ def card_image(person: VirtualPerson) -> CardImage:
         files=_records(files, _values(person, serial) | {"SSSE EF1E": {0x61: _applications(files)}}),
         choices=card.choices,
         keys=_keys(files, card.region, bytes.fromhex(historical_bytes)),
+        blocked=card.blocked,
+        card_blocked=card.card_blocked,
     )
 
 

@@ -120,7 +120,7 @@ class Site:
         with ThreadPoolExecutor() as pool:
             tasks = [pool.submit(self._import, people)]
             tasks += [pool.submit(self._start_counter, counter) for counter in self.counters.values()]
-            tasks += [pool.submit(self._make_card, person) for person in people]
+            tasks.append(pool.submit(self._make_cards))
             for task in tasks:
                 task.result()
         for counter in self.counters.values():
@@ -174,8 +174,8 @@ class Site:
     def _import(self, people: list[Path]) -> None:
         ask("server", "people", "import", "--config", str(self.config), *map(str, people), "--json")
 
-    def _make_card(self, person: Path) -> None:
-        ask("virtual", "card", "make", str(person), "-o", str(self.cards / f"{person.stem}.card"), "--json")
+    def _make_cards(self) -> None:
+        ask("virtual", "card", "gallery", "-o", str(self.cards), "--json")
 
     def _start_counter(self, counter: Counter) -> None:
         counter.start_devices()

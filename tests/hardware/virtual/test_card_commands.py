@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from hardware.virtual.card import VirtualCard
 from hardware.virtual.card_commands import app
-from hardware.virtual.people import DEFAULT_PERSON
+from hardware.virtual.people import DEFAULT_PERSON, card_image, gallery
 
 runner = CliRunner()
 
@@ -19,6 +20,31 @@ def card(tmp_path: Path) -> Path:
     assert made.exit_code == 0, made.output
     assert json.loads(made.stdout) == {"card": str(path), "version": "2.00"}
     return path
+
+
+@pytest.mark.parametrize("version", ["1.00", "2.00", "3.00"])
+def test_a_person_on_a_card_of_another_version(tmp_path: Path, version: str) -> None:
+    path = tmp_path / "x.card"
+    made = runner.invoke(app, ["make", str(DEFAULT_PERSON), "-o", str(path), "--version", version, "--json"])
+    assert json.loads(made.stdout) == {"card": str(path), "version": version}
+    ssse = VirtualCard.open(path).tables.directory("SSSE")
+    assert VirtualCard.open(path).records(ssse, ssse.file("EF05"))[2] == b"\x03\x04" + version.encode()
+
+
+def test_the_whole_gallery(tmp_path: Path) -> None:
+    made = runner.invoke(app, ["gallery", "-o", str(tmp_path / "cards"), "--json"])
+    people = gallery()
+    assert [card["about"] for card in json.loads(made.stdout)] == [person.about for person in people.values()]
+    for name, person in people.items():
+        assert VirtualCard.open(tmp_path / "cards" / f"{name}.card").image == card_image(person)
+    assert len(list((tmp_path / "cards").iterdir())) == len(people)
+
+
+def test_a_gallery_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    made = runner.invoke(app, ["gallery", "-o", str(tmp_path / "taken")])
+    assert made.exit_code == 2
+    assert "taken" in made.stderr
 
 
 def test_show_hides_the_pin(card: Path) -> None:

@@ -31,9 +31,10 @@ def test_everybody_is_fictitious_and_consistent(path: Path, tmp_path: Path) -> N
     assert person.certno.startswith("99")
     number = check_citizen_number(person.certno, ON, person.gend)
     insurance = person.insurance
-    assert person.card.expiry_date > ON
+    assert (person.card.expiry_date > ON) is (path.stem != "expired")
     assert person.card.pin is not None
-    assert person.card.pin not in ("000000", "123456", "666666", "888888", person.certno[-6:])
+    given_at_first = person.card.pin in ("000000", "123456", "666666", "888888", person.certno[-6:])
+    assert given_at_first is person.centre.default_pin is (path.stem in ("new", "default_pin"))
     assert fen(person.centre.inscope) >= 0
     assert person.centre.year == 2026
 
@@ -66,6 +67,16 @@ def test_roles() -> None:
     not_updated = load_person(GALLERY / "not_updated.toml")
     assert (not_updated.insurance.psn_type, not_updated.centre.psn_type) == ("1101", "1201")
     assert "䶮" in load_person(GALLERY / "rare_name.toml").name
+
+
+def test_a_latin_name_goes_on_in_its_extension(tmp_path: Path) -> None:
+    person = load_person(GALLERY / "foreign.toml")
+    card = make_card(person, tmp_path / "foreign.card")
+    ssse = card.tables.directory("SSSE")
+    by_tag = {record[0]: record[2:] for record in card.records(ssse, ssse.file("EF06"))}
+    assert by_tag[0x09] == b"SAMPLE ALEXANDRA MARGARETHE JO"
+    assert by_tag[0x4E].rstrip(b"\0") == b"ANNA"
+    assert by_tag[0x0B] == b"\x99"  # ssc-card.md 3.3: another than those of GB 3304
 
 
 def test_a_long_name_goes_on_in_its_extension(tmp_path: Path) -> None:
