@@ -80,13 +80,14 @@ class Authentication:
     def external(self, name: str, use: KeyUse) -> None:
         """EXTERNAL AUTHENTICATION with a key; only a genuine card is shown what its keys give.
 
-        `KeyWrong` and `KeyLocked` of the card; `NotGenuine`. The order of challenges is that of 9.2.
+        `KeyWrong` and `KeyLocked` of the card; `NotGenuine`. The source is ours (ssc-card.md 6.3): hosts seen fetch a
+        second challenge for it.
         """
         self.check_genuine()
         key = self._key(name)
         if key.id is None:
             raise RootKeyMissing(name)
-        source, challenge = self._challenge(), self._challenge()
+        source, challenge = self._random(CHALLENGE_BYTES), self._challenge()
         proof = self._proof(key, use, challenge, source)
         self._perform(commands.external_authentication(key.id, proof, source))
 

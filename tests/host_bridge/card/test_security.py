@@ -120,15 +120,14 @@ def test_a_3_00_card_is_read_through_a_sam_of_any_level(site: Site, level: int) 
     assert session.read_holder().name == "李建华"
 
 
-def test_the_order_of_commands_is_that_of_9_2(site: Site) -> None:
+def test_the_order_of_commands_is_that_of_9_2_without_what_the_card_does_not_need(site: Site) -> None:
     session = site.session(image_of("3.00"), site.sam())
     session.read_issuer()
     site.connection.headers.clear()
     session.read_holder()
-    assert site.connection.headers[:6] == [
+    assert site.connection.headers[:5] == [
         "00B20135",  # EF06; refused, so it wants a key
         "00880000",  # internal authentication
-        "00840000",
         "00840000",
         "0082000A",  # RKSSSE
         "00B20135",
@@ -165,8 +164,9 @@ def test_a_card_that_does_not_take_the_key(site: Site) -> None:
         session.read_holder()
 
 
-def test_both_numbers_of_internal_authentication_are_the_terminals(site: Site) -> None:
-    numbers = iter([b"\x01" * 8, b"\x02" * 8])
+def test_what_the_terminal_may_choose_the_card_is_not_asked_for(site: Site) -> None:
+    """Both numbers of internal authentication, so that no card can replay, and the source of external (6.3)."""
+    numbers = iter([b"\x01" * 8, b"\x02" * 8, b"\x03" * 8])
     site.session(image_of("3.00"), None)
     session = CardSession(site.connection, site.sam(), lambda _: next(numbers))
     session.read_holder()
@@ -230,7 +230,7 @@ def test_unblock_at_an_agency(site: Site, version: str, level: int) -> None:
     session.unblock_pin()
     assert session.pin_tries() == 3
     session.verify_pin(bytearray(PIN))
-    assert site.connection.headers[-7:-3] == ["00840000", "00840000", "00820006", "00840000"]
+    assert site.connection.headers[-6:-3] == ["00840000", "00820006", "00840000"]
 
 
 @VERSIONS
