@@ -127,9 +127,10 @@ def test_a_fault_makes_its_own_check_fail_and_no_other(run_fault: RunFault, faul
 @pytest.mark.parametrize("version", ["1.00", "3.00"])
 @pytest.mark.parametrize("fault", OWN)
 def test_in_every_version(run_fault: RunFault, fault: str, version: str) -> None:
-    group = OWN[fault].partition(".")[0]
+    group, _, check = OWN[fault].partition(".")
+    file = check.partition(".")[0] if "_EF" in check else ""
     expected = [OWN[fault]] if OWN[fault] in {case.id for case in all_cases(card_files(version))} else []
-    assert failed(run_fault(fault, version, group)) == expected
+    assert failed(run_fault(fault, version, group, file)) == expected
 
 
 def files(kind: str) -> list[str]:
@@ -145,7 +146,7 @@ def files(kind: str) -> list[str]:
 @pytest.mark.parametrize("kind", ["missing_record", "wrong_tag", "short_record", "odd_record", "short_file"])
 def test_content_of_every_file(run_fault: RunFault, kind: str) -> None:
     for file in files(kind):
-        assert failed(run_fault(f"{kind}@{file}", groups="RECORD")) == [f"RECORD.{file}"]
+        assert failed(run_fault(f"{kind}@{file}", groups="RECORD", file=file)) == [f"RECORD.{file}"]
 
 
 ALL_FILES = [f"{directory.name}_{file.ef}" for directory, file in card_files(VERSION).all_files()]
