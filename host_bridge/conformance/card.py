@@ -150,7 +150,11 @@ class Card:
             self.require(commands.verify_pin(self.pin_block()))
 
     def challenge(self) -> bytes:
-        return self.require(commands.get_challenge(CHALLENGE_BYTES)).data
+        """A fresh challenge; `Unable` where the card gives none of this length."""
+        found = self.require(commands.get_challenge(CHALLENGE_BYTES)).data
+        if len(found) != CHALLENGE_BYTES:
+            raise Unable(f"随机数不是 {CHALLENGE_BYTES} 字节", f"the challenge has not {CHALLENGE_BYTES} bytes")
+        return found
 
     def keys(self, name: str) -> Keys:
         """Where this key is; `Unable` where the tester has not got it or the card refused it before."""

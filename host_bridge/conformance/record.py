@@ -65,6 +65,8 @@ def as_table(file: File, number: int, record: bytes) -> bool:
     if file.structure == "cyclic":
         return len(record) in (file.record_length, file.short)
     item = file.records[number - 1]
+    if len(record) < 2:
+        return False
     return record[:2] == bytes((item.tag, len(record) - 2)) and (item.variable or len(record) == item.record_length)
 
 
