@@ -1,5 +1,6 @@
 """The card under test as a check sees it: steps that must succeed first, and steps that are what is checked."""
 
+import contextlib
 from collections.abc import Callable
 
 from host_bridge.card.t0_follow_up import T0FollowUp
@@ -28,7 +29,7 @@ Random = Callable[[int], bytes]
 class Tester:
     """Who checks: what they know and what they allow. `rights` are PIN, key names and DESTRUCTIVE.
 
-    A key that the card did not take is not tried again.
+    What the card did not take is `rejected` and not tried again.
     """
 
     def __init__(self, pin: bytearray | None, keys: Keys | None, *, destructive: bool, random: Random) -> None:
@@ -113,7 +114,7 @@ class Card:
 
     def pin_block(self, changed: int = 0) -> bytes:
         """The PIN as it goes to the card; `changed` 1 to 9 gives another PIN of the same length."""
-        if self.tester.pin is None:
+        if self.tester.pin is None or "PIN" in self.tester.rejected:
             raise Lacking("PIN")
         digits = bytearray(self.tester.pin)
         digits[-1] = (digits[-1] - 0x30 + changed) % 10 + 0x30
@@ -146,8 +147,12 @@ class Card:
         tries = self.tries()
         if tries is not None and tries < SAFE_TRIES:
             raise Unable(f"密码只剩 {tries} 次可试", f"only {tries} PIN tries are left")
-        if tries is not None:
-            self.require(commands.verify_pin(self.pin_block()))
+        if tries is None:
+            return
+        answer = self.send(commands.verify_pin(self.pin_block()))
+        if answer.sw != OK:
+            self.tester.rejected.add("PIN")
+            raise Unable(f"卡不接受密码（{answer.sw:04X}）", f"the card does not take the PIN ({answer.sw:04X})")
 
     def challenge(self) -> bytes:
         """A fresh challenge; `Unable` where the card gives none of this length."""
@@ -187,6 +192,11 @@ class Card:
             raise Unable(
                 f"卡不接受密钥 {name}（{answer.sw:04X}）", f"the card does not take key {name} ({answer.sw:04X})"
             )
+
+    def restore_tries(self, name: str) -> None:
+        """All tries of a key again by the right proof, after a check that may have used some."""
+        with contextlib.suppress(Unable):
+            self.send(self.proof(name, self.challenge()))
 
     def acquire(self, rule: str, directory: str) -> None:
         """Enter a directory with what an access rule asks for, by the first of its ways that the tester can go."""

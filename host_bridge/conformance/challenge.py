@@ -51,7 +51,7 @@ def absent(key: str, card: Card) -> None:
     try:
         card.expect(card.proof(key, bytes(CHALLENGE_BYTES)), status.SW_REFERENCED_DATA_INVALID)
     finally:
-        card.send(card.proof(key, card.challenge()))
+        card.restore_tries(key)
 
 
 def once(key: str, card: Card) -> None:
@@ -61,7 +61,7 @@ def once(key: str, card: Card) -> None:
     try:
         card.expect(proof, status.SW_REFERENCED_DATA_INVALID)
     finally:
-        card.send(card.proof(key, card.challenge()))
+        card.restore_tries(key)
 
 
 def latest(key: str, card: Card) -> None:
@@ -70,7 +70,7 @@ def latest(key: str, card: Card) -> None:
     try:
         card.expect(card.proof(key, first), *ANY_TRIES)
     finally:
-        card.send(card.proof(key, card.challenge()))
+        card.restore_tries(key)
 
 
 def global_key(tables: CardFiles) -> str:

@@ -51,7 +51,7 @@ def challenge(key: str, card: Card) -> None:
     try:
         card.expect(card.proof(key, fetched), status.SW_REFERENCED_DATA_INVALID)
     finally:
-        card.send(card.proof(key, card.challenge()))
+        card.restore_tries(key)
 
 
 def cases(tables: CardFiles) -> tuple[Case, ...]:

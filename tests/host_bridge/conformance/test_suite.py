@@ -1,11 +1,15 @@
 """The suite on right cards: what it passes, what it skips and why, and what it leaves as it was."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from hardware.virtual.card import VirtualCard
+from hardware.virtual.faulty_card import Fault, FaultyCard
 from host_bridge.conformance.case import DESTRUCTIVE, GROUPS, Result
 from host_bridge.conformance.suite import all_cases
+from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.sscard.files import card_files, versions
 from tests.host_bridge.conformance.conftest import Make, Run
 
@@ -111,3 +115,29 @@ def test_the_blocks_are_for_ever(make: Make, run: Run) -> None:
     run(path, "BLOCK")
     card = VirtualCard.open(path)
     assert (card.image.blocked, card.image.card_blocked) == (("DF04", "DF03"), True)
+
+
+def test_a_wrong_pin_is_tried_once(make: Make, run: Run) -> None:
+    path = make()
+    results = run(path, pin=b"135791", destructive=False)
+    pin = VirtualCard.open(path).image.pin
+    assert pin is not None
+    assert pin.tries == 2
+    assert ids(results, "failed") == {"PIN.right"}
+
+
+def test_a_check_that_cannot_restore_still_fails(make: Make, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mute_after_wrong(card: FaultyCard, command: CommandApdu) -> ResponseApdu:
+        if any(step.answer.sw == 0x63C3 and step.command.data for step in card.since_reset):
+            return ResponseApdu(b"", 0x6F00)
+        answer = card.perform(command)
+        wrong = command.ins == 0x20 and command.data and answer.sw != 0x9000
+        return ResponseApdu(b"", 0x63C3) if wrong else answer
+
+    def opened(path: Path) -> FaultyCard:
+        card = VirtualCard.open(path)
+        return FaultyCard(card, card.tables, Fault("mute", "", "", mute_after_wrong))
+
+    monkeypatch.setattr("host_bridge.readers.virtual.open_chip", opened)
+    results = {result.case.id: result for result in run(make(), "PIN", destructive=False)}
+    assert results["PIN.wrong"].finding == ("VERIFY 0020000003", "63C2", "63C3")
