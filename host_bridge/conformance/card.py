@@ -64,11 +64,16 @@ class Card:
         return self._whole.transmit(command)
 
     def send_once(self, command: CommandApdu) -> ResponseApdu:
-        """The answer as the card gives it; `Unable` where the reader follows up by itself."""
-        answer = self._connection.transmit(command)
-        if command.ins == commands.SELECT and answer.sw == OK and answer.data:
-            raise Unable("读卡器自行取回 61xx 数据", "the reader fetches what 61xx announces by itself")
-        return answer
+        """The answer as the card gives it, `61xx` and `6Cxx` included, where the reader lets it."""
+        return self._connection.transmit(command)
+
+    def select_alone(self) -> int:
+        """SELECT of the SSSE: how many bytes it announces. `Unable` where the reader fetches them by itself."""
+        select = commands.select_name(bytes.fromhex(self.tables.directory("SSSE").df_name))
+        waiting = status.more_data(self.send_once(select).sw)
+        if waiting is None:
+            raise Unable("读卡器不交出 61xx", "the reader does not hand 61xx on")
+        return waiting
 
     def expect(self, command: CommandApdu, *sws: int) -> ResponseApdu:
         """The step that is checked: `Unexpected` where it ends otherwise."""

@@ -114,12 +114,7 @@ def select_ef(card: Card) -> None:
 
 
 def nothing_waiting(card: Card) -> None:
-    """GET RESPONSE is for 61xx only; a reader that sends it by itself hides the answer."""
-    select = commands.select_name(bytes.fromhex(card.tables.directory("SSSE").df_name))
-    waiting = status.more_data(card.send_once(select).sw)
-    if waiting is None:
-        raise Unable("SELECT 未答 61xx", "SELECT did not answer 61xx")
-    card.require(commands.get_response(waiting))
+    card.require(commands.get_response(card.select_alone()))
     card.expect(commands.get_response(1), status.SW_INVALID_DATA)
 
 

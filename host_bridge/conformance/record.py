@@ -161,6 +161,7 @@ def unknown_tag(card: Card) -> None:
 
 def true_length(card: Card) -> None:
     """Le 00 and one byte too many end in 6Cxx at T=0."""
+    card.select_alone()
     length = len(_issuer_records(card)[0])
     for le in (256, length + 1):
         command = commands.read_record(1, le)

@@ -54,10 +54,11 @@ def run() -> Run:
         pin: bytes | None = PIN,
         roots: Roots | None = None,
         destructive: bool = True,
+        reader: Callable[[str], VirtualReader] = VirtualReader,
     ) -> list[Result]:
         """`groups` and `file`, where given, leave out other groups and the checks of other files."""
-        reader = VirtualReader(str(path))
-        subject = read_subject(reader.connect())
+        opened = reader(str(path))
+        subject = read_subject(opened.connect())
         tables = subject.tables
         keys = subject.keys(simulated_roots(tables) if roots is None else roots)
         digits = None if pin is None else bytearray(pin)
@@ -67,6 +68,6 @@ def run() -> Run:
             for case in all_cases(tables)
             if (not groups or case.group in groups.split()) and (not file or file in case.id or "_EF" not in case.id)
         ]
-        return list(run_cases(reader, tables, cases, tester, time.monotonic))
+        return list(run_cases(opened, tables, cases, tester, time.monotonic))
 
     return ran

@@ -7,8 +7,10 @@ import pytest
 
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.faulty_card import Fault, FaultyCard
+from host_bridge.card.t0_follow_up import T0FollowUp
 from host_bridge.conformance.case import DESTRUCTIVE, GROUPS, Result
 from host_bridge.conformance.suite import all_cases
+from host_bridge.readers.virtual import VirtualReader
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.sscard.files import card_files, versions
 from tests.host_bridge.conformance.conftest import Make, Run
@@ -141,3 +143,16 @@ def test_a_check_that_cannot_restore_still_fails(make: Make, run: Run, monkeypat
     monkeypatch.setattr("host_bridge.readers.virtual.open_chip", opened)
     results = {result.case.id: result for result in run(make(), "PIN", destructive=False)}
     assert results["PIN.wrong"].finding == ("VERIFY 0020000003", "63C2", "63C3")
+
+
+class FollowingReader(VirtualReader):
+    """A reader that fetches what `61xx` announces and repeats with the length of `6Cxx`, as some drivers do."""
+
+    def connect(self) -> T0FollowUp:  # type: ignore[override]
+        return T0FollowUp(super().connect())
+
+
+def test_a_reader_that_follows_up_by_itself(make: Make, run: Run) -> None:
+    results = run(make(), reader=FollowingReader)
+    assert ids(results, "failed") == set()
+    assert ids(results, "skipped") == {"RECORD.true_length", "PARAM.nothing_waiting"}
