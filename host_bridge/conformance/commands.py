@@ -62,9 +62,10 @@ def conformance(  # noqa: PLR0917 - each is an option of the command
     with _reader(reader) as opened:
         subject = _subject(opened)
         cases = [case for case in all_cases(subject.tables) if case.group in groups]
+        known = _keys(keys, subject)
         pin = _pin(opened, cases)
         try:
-            tester = Tester(pin, _keys(keys, subject), destructive=destructive, random=secrets.token_bytes)
+            tester = Tester(pin, known, destructive=destructive, random=secrets.token_bytes)
             began = SystemClock().wall()
             running = run_cases(opened, subject.tables, cases, tester, time.monotonic)
             shown = track(running, "检查 Checking", len(cases), console=Console(stderr=True), transient=True)
