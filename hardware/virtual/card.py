@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hardware.virtual import card_data, card_keys, card_pin, card_update
-from hardware.virtual.card_file import CardFileError, CardImage, CardKey, Pin, file_key, read_image, write_image
+from hardware.virtual.card_file import CardFileError, CardImage, CardKey, Pin, file_key
 from hardware.virtual.card_state import CardState, Random, Refused, p3
+from hardware.virtual.card_store import CardStore, Torn
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.sscard import commands
 from protocols.sscard.files import CardFiles, Directory, File
 
-__all__ = ["CardFileError", "CardImage", "CardKey", "Pin", "VirtualCard", "file_key"]
+__all__ = ["CardFileError", "CardImage", "CardKey", "Pin", "Torn", "VirtualCard", "file_key"]
 
 CLASSES = (commands.PLAIN, commands.WITH_MAC, commands.PROPRIETARY, commands.PROPRIETARY_WITH_MAC)
 
@@ -52,17 +53,17 @@ WHEN_BLOCKED = (commands.SELECT, commands.APPLICATION_BLOCK, commands.CARD_BLOCK
 class VirtualCard:
     """One card, behaving as the chip behind a T=0 contact line.
 
-    `command` raises `CardFileError` where the card file cannot be written; then nothing was answered. Challenges come
-    from `random`.
+    `command` raises `CardFileError` where the card file cannot be written, `Torn` where the power goes meanwhile; then
+    nothing was answered. Challenges come from `random`.
     """
 
     def __init__(self, path: Path, image: CardImage, random: Random) -> None:
-        self._state = CardState(path, image, random)
+        self._state = CardState(CardStore(path), image, random)
 
     @classmethod
     def open(cls, path: Path | str, random: Random = secrets.token_bytes) -> "VirtualCard":
         """The card kept in a file; `CardFileError` where there is none or its content makes no card."""
-        return cls(Path(path), read_image(Path(path)), random)
+        return cls(Path(path), CardStore(Path(path)).read(), random)
 
     @classmethod
     def create(cls, path: Path | str, image: CardImage, random: Random = secrets.token_bytes) -> "VirtualCard":
@@ -73,7 +74,7 @@ class VirtualCard:
 
     @property
     def path(self) -> Path:
-        return self._state.path
+        return self._state.store.path
 
     @property
     def image(self) -> CardImage:
@@ -95,7 +96,14 @@ class VirtualCard:
 
     def save(self) -> None:
         """Write the card file, whole and durably; `CardFileError` where that fails."""
-        write_image(self.path, self.image)
+        self._state.store.write(self.image)
+
+    def tear_after(self, count: int) -> None:
+        """Let the power go when `count` more bytes of content were written: at that byte the command ends in `Torn`.
+
+        So does every other until `reset`; then the content is whole, as before that write. Once.
+        """
+        self._state.store.tear_after = count
 
     def reset(self) -> bytes:
         """Cold or warm reset: the ATR; what was selected, verified and granted is forgotten."""
@@ -108,6 +116,8 @@ class VirtualCard:
 
     def command(self, command: CommandApdu) -> ResponseApdu:
         """One T=0 command: case 4 answers `61xx`, a wrong Le `6Cxx`; there is no Le beside data."""
+        if self._state.torn:
+            raise Torn(self.path)
         if command.ins != commands.GET_RESPONSE:
             self._state.waiting = b""
         try:

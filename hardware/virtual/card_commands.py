@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from hardware.virtual.card import CardFileError, VirtualCard, file_key
-from hardware.virtual.faults import open_chip, with_fault
+from hardware.virtual.faults import chip_of, with_fault
 from hardware.virtual.people import PersonFileError, gallery, load_person, make_card
 from hardware.virtual.slot import Chip, sentence
 from hardware.virtual.vpcd import VpcdError, VpcdSlot
@@ -114,13 +114,19 @@ def run(
     fault: Annotated[
         str | None, typer.Option(help="故障，如 missing_record@DF04_EF05 · a fault of the chip, see card-faults.md")
     ] = None,
+    tear: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="再写入这么多字节后断电 · Cut the power when this many more bytes were written to the card"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """运行 · Power the card on and answer APDUs: one in hexadecimal per line in, one answer per line out.
 
     With --vpcd the card is in a PC/SC reader instead; prints one JSON line when it is: {"ready": true, "vpcd": …}.
     """
-    card = _chip(file, fault, as_json)
+    card = _chip(file, fault, tear, as_json)
     if vpcd is not None:
         _run_in_pcscd(card, vpcd, as_json)
         return
@@ -166,10 +172,13 @@ def _open(path: Path, as_json: bool) -> VirtualCard:
         _fail(str(error), as_json)
 
 
-def _chip(path: Path, fault: str | None, as_json: bool) -> Chip:
-    """The card of a file with the fault of its name, or with another."""
+def _chip(path: Path, fault: str | None, tear: int | None, as_json: bool) -> Chip:
+    """The card of a file with the fault of its name, or with another; its power goes after `tear` bytes."""
+    card = _open(path, as_json)
+    if tear is not None:
+        card.tear_after(tear)
     try:
-        return open_chip(path) if fault is None else with_fault(VirtualCard.open(path), fault)
+        return chip_of(card) if fault is None else with_fault(card, fault)
     except CardFileError as error:
         _fail(str(error), as_json)
     except KeyError:

@@ -1,6 +1,5 @@
-"""The file that a simulated card lives in: what it holds, its checks, and how it is written whole."""
+"""The file that a simulated card lives in: what it holds, and its checks."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -67,35 +66,6 @@ class CardImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 def file_key(directory: Directory, file: File) -> str:
     """How a card file names an EF: `SSSE EF05`."""
     return f"{directory.name} {file.ef}"
-
-
-def read_image(path: Path) -> CardImage:
-    """What a file holds, unchecked; `CardFileError` where there is none or it is no card file."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=CardImage)
-    except OSError as error:
-        raise CardFileError(path, error.strerror or "cannot be read") from None
-    except msgspec.MsgspecError:
-        raise CardFileError(path, "is no card file") from None
-
-
-def write_image(path: Path, image: CardImage) -> None:
-    """Write the file, whole and durably; `CardFileError` where that fails."""
-    text = msgspec.json.format(msgspec.json.encode(image), indent=2)
-    new = path.with_name(f".{path.name}.new")
-    try:
-        with new.open("wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise CardFileError(path, error.strerror or "cannot be written") from None
 
 
 def tables_of(path: Path, image: CardImage) -> CardFiles:

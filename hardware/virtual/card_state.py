@@ -1,12 +1,12 @@
 """What every command of a simulated card works on: its lasting content, what is selected, and who is present."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from hardware.virtual.card_file import CardFileError, CardImage, file_key, tables_of, write_image
+from hardware.virtual.card_file import CardFileError, CardImage, file_key, tables_of
+from hardware.virtual.card_store import CardStore, Torn
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
@@ -35,18 +35,19 @@ class CardState:
     """One powered card. Its content changes by `change` only, which is on disk when that returns.
 
     `rights` are names of keys that EXTERNAL AUTHENTICATION was done with; `challenge` is the live one, or empty;
-    `record` the index by which the current file was last searched.
+    `record` the index by which the current file was last searched; `torn`: the power went in the middle of a write.
     """
 
-    def __init__(self, path: Path, image: CardImage, random: Random) -> None:
+    def __init__(self, store: CardStore, image: CardImage, random: Random) -> None:
         """`CardFileError` where the image makes no card."""
-        self.path, self.image, self.random = path, image, random
-        self.tables = tables_of(path, image)
+        self.store, self.image, self.random = store, image, random
+        self.tables = tables_of(store.path, image)
         self.atr = Atr.from_bytes(bytes.fromhex(image.atr))
         self.power_on()
 
     def power_on(self) -> None:
         """Forget everything but the content."""
+        self.torn = False
         self.waiting = b""
         self.pin_verified = False
         self.rights: frozenset[str] = frozenset()
@@ -56,10 +57,14 @@ class CardState:
 
     def change(self, **fields: Any) -> None:
         """Other content in these fields of the image; `CardFileError` where it cannot be kept, then nothing changed."""
-        if not self.path.exists():
-            raise CardFileError(self.path, "is gone")
+        if not self.store.path.exists():
+            raise CardFileError(self.store.path, "is gone")
         image = msgspec.structs.replace(self.image, **fields)
-        write_image(self.path, image)
+        try:
+            self.store.write(image)
+        except Torn:
+            self.torn = True
+            raise
         self.image = image
 
     def enter(self, directory: Directory) -> None:

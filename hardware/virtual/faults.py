@@ -539,14 +539,18 @@ def fault_named(name: str, tables: CardFiles) -> Fault:
 
 def open_chip(path: Path) -> Chip:
     """The card of a file, with the fault that its name tells; `CardFileError` where there is no such fault."""
-    card = VirtualCard.open(path)
-    _, mark, name = path.stem.partition(MARK)
+    return chip_of(VirtualCard.open(path))
+
+
+def chip_of(card: VirtualCard) -> Chip:
+    """A card with the fault that its file's name tells; `CardFileError`."""
+    _, mark, name = card.path.stem.partition(MARK)
     if not mark:
         return card
     try:
         return with_fault(card, name)
     except KeyError:
-        raise CardFileError(path, f"has no fault {name}") from None
+        raise CardFileError(card.path, f"has no fault {name}") from None
 
 
 def with_fault(card: VirtualCard, name: str) -> Chip:

@@ -71,6 +71,15 @@ def test_run_answers_line_by_line(card: Path) -> None:
     assert json.loads(answers) == {"data": "", "sw": "63C2", "meaning": "Verification failed, 2 tries left."}
 
 
+def test_a_power_cut(card: Path) -> None:
+    apdus = "00200000\n0020000003000000\n00200000\n"
+    cut = runner.invoke(app, ["run", str(card), "--tear", "500"], input=apdus)
+    assert (cut.exit_code, cut.stdout) == (2, "63C3\n")
+    assert str(card) in cut.stderr
+    assert runner.invoke(app, ["run", str(card)], input="00200000\n").stdout == "63C3\n"
+    assert runner.invoke(app, ["run", str(card), "--tear", "10000000"], input=apdus).stdout == "63C3\n63C2\n63C2\n"
+
+
 @pytest.mark.parametrize("line", ["zz", "00", "00A4040005AA", ""])
 def test_run_stops_at_what_is_no_apdu(card: Path, line: str) -> None:
     ran = runner.invoke(app, ["run", str(card)], input=f"{line}\n")

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from hardware.virtual.card import CardFileError, VirtualCard
+from hardware.virtual.card_store import CardStore
 from host_bridge.card.session import CardSession
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderUnavailable
-from host_bridge.readers.virtual import VirtualReader
+from host_bridge.readers.virtual import VirtualConnection, VirtualReader
 from protocols.iso7816.apdu import CommandApdu
 from protocols.sscard.commands import verify_status
 
@@ -100,9 +101,25 @@ def test_a_card_that_cannot_be_written_falls_silent(make: Make, monkeypatch: pyt
     session = CardSession(VirtualReader(str(card.path)).connect())
     session.read_issuer()
 
-    def fails(path: Path, image: object) -> None:
-        raise CardFileError(path, "No space left on device")
+    def fails(store: CardStore, image: object) -> None:
+        raise CardFileError(store.path, "No space left on device")
 
-    monkeypatch.setattr("hardware.virtual.card_state.write_image", fails)
+    monkeypatch.setattr(CardStore, "write", fails)
     with pytest.raises(CardMute):
         session.verify_pin(bytearray(b"135790"))
+
+
+def test_a_torn_card_is_mute_until_it_is_reset(make: Make) -> None:
+    card = make()
+    connection = VirtualConnection(card)
+    card.tear_after(100)
+    session = CardSession(connection)
+    session.read_issuer()
+    with pytest.raises(CardMute):
+        session.verify_pin(bytearray(b"135790"))
+    with pytest.raises(CardMute):
+        session.pin_tries()
+    connection.reset()
+    session = CardSession(connection)
+    assert session.pin_tries() == 3
+    session.verify_pin(bytearray(b"135790"))
