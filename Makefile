@@ -56,6 +56,9 @@ powercut: ## cut the power at every boundary of what terminal and centre write (
 mutants: ## break a rule at a time in a copy of the tree; the suite must notice (ARGS='--only NAME --json')
 	$(RUN)python -m tests.chaos.mutants $(ARGS)
 
+fuzz: ## throw bytes at everything that reads a card, and cut every write of a virtual one (ARGS='--minutes 60 --json')
+	$(RUN)python -m tests.fuzz.run $(ARGS)
+
 bench-journal: ## measure the terminal's commit, its backlog, and recovery after kill -9
 	$(RUN)python -m tests.bench.journal $(ARGS)
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,9 @@ from hypothesis import strategies as st
 
 from hardware.virtual.card import CardFileError, CardImage, VirtualCard
 from protocols.iso7816.apdu import CommandApdu
+from tests.hardware.virtual.error_sets import COMMANDS, allowed
 from tests.hardware.virtual.key_terminal import KeyTerminal, image_of
 
-ERRORS: dict[str, str] = tomllib.loads(
-    (Path(__file__).parents[2] / "vectors" / "sscard" / "commands.toml").read_text("utf-8")
-)["errors"]
-COMMANDS = {
-    0xA4: ("SELECT", 0x00),
-    0xB2: ("READ_RECORD", 0x00),
-    0xB0: ("READ_BINARY", 0x00),
-    0xDC: ("UPDATE_RECORD", 0x04),
-    0xD6: ("UPDATE_BINARY", 0x04),
-    0x20: ("VERIFY", 0x00),
-    0x5E: ("CHANGE_PIN", 0x80),
-    0x24: ("PIN_UNBLOCK", 0x84),
-    0x84: ("GET_CHALLENGE", 0x00),
-    0xC0: ("GET_RESPONSE", 0x00),
-    0x88: ("INTERNAL_AUTHENTICATION", 0x00),
-    0x82: ("EXTERNAL_AUTHENTICATION", 0x00),
-    0x1E: ("APPLICATION_BLOCK", 0x84),
-    0x16: ("CARD_BLOCK", 0x84),
-}
-"""ssc-card.md 4.1."""
 VERSIONS = ("1.00", "2.00", "3.00")
 RIGHTS = ("RKSSSE", "UKSSSE", "BK", "PUK", "UK1DF04", "RK1DF04", "LKDF04", "UK2DF04")
 
@@ -53,11 +33,6 @@ def apdus(draw: st.DrawFn) -> CommandApdu:
     cla = draw(st.one_of(st.just(COMMANDS.get(ins, ("", 0))[1]), st.sampled_from((0x00, 0x04, 0x80, 0x84, 0xFF))))
     le = draw(st.one_of(st.none(), st.integers(1, 256), st.sampled_from((4, 8, 16))))
     return CommandApdu(cla, ins, draw(a_byte), draw(a_byte), draw(data), le)
-
-
-def allowed(ins: int, sw: int) -> bool:
-    names = [COMMANDS[ins][0], "other"] if ins in COMMANDS else ["other"]
-    return any(f"{sw:04X}".startswith(each) for name in names for each in ERRORS[name].split())
 
 
 @pytest.fixture(scope="module")
