@@ -11,7 +11,10 @@ from protocols.ccid.messages import (
     ERROR_NOT_SUPPORTED,
     ESCAPE,
     ESCAPE_FIRMWARE_NAME,
+    ESCAPE_PROMPTS,
+    ESCAPE_TELL_SLOT_CHANGES,
     GET_SLOT_STATUS,
+    ICC_ABSENT,
     ICC_ACTIVE,
     ICC_POWER_OFF,
     ICC_POWER_ON,
@@ -20,7 +23,16 @@ from protocols.ccid.messages import (
     Answer,
     Command,
 )
-from protocols.ccid.serial_frame import BAD_MESSAGE, MESSAGE, NAK_FRAME, TIME_BYTE, FrameParser, frame
+from protocols.ccid.serial_frame import (
+    BAD_MESSAGE,
+    MESSAGE,
+    NAK_FRAME,
+    SLOT_EMPTY,
+    SLOT_FILLED,
+    TIME_BYTE,
+    FrameParser,
+    frame,
+)
 
 FIRMWARE_NAME = b"ssc-terminal reader 0.1"
 
@@ -35,6 +47,7 @@ class CcidDevice:
     A command that arrives while another is being worked on makes the other's answer late: it is not sent.
     An XfrBlock equal to the last command in every byte, bSeq included, is the host asking again after an
     answer was lost: it gets the same answer and the card is not asked twice.
+    A host that asked for slot changes hears of one between the echo and the answer of its next command.
     """
 
     def __init__(self, host: HostLine, line: ContactLine, limits: Limits) -> None:
@@ -44,11 +57,12 @@ class CcidDevice:
         self._heard = ticks_ms()
         self._next: "Command | None" = None
         self._last: "tuple[Command, Answer] | None" = None
+        self._told: "bool | None" = None  # whether a card is in, as the host heard it; None: it does not ask
 
     def serve(self) -> None:
         """Take what the host has sent and answer it; call at least every `QUIET_MS`."""
-        self._slot.poll()
         self._hear()
+        self._slot.poll()
         if self._parser.partial and elapsed_ms(self._heard) > QUIET_MS:
             self._take(self._parser.give_up())
         while self._next is not None:
@@ -58,6 +72,7 @@ class CcidDevice:
             self._last = (command, answer)
             self._hear()
             if self._next is None:
+                self._tell_slot_change()
                 self._host.write(frame(answer.to_bytes()))
 
     def _hear(self) -> None:
@@ -95,9 +110,19 @@ class CcidDevice:
             self._slot.power_off()
         elif command.kind == XFR_BLOCK:
             return self._slot.exchange(command.data)
-        elif command.kind == ESCAPE and command.data == ESCAPE_FIRMWARE_NAME:
-            return FIRMWARE_NAME
+        elif command.kind == ESCAPE:
+            return self._escape(command.data)
         elif command.kind != GET_SLOT_STATUS:
+            raise SlotError(ERROR_NOT_SUPPORTED)
+        return b""
+
+    def _escape(self, data: bytes) -> bytes:
+        """Prompts are taken and dropped: there is no display, and the driver gives up where they are refused."""
+        if data == ESCAPE_FIRMWARE_NAME:
+            return FIRMWARE_NAME
+        if data == ESCAPE_TELL_SLOT_CHANGES:
+            self._told = self._present
+        elif data[:1] != bytes([ESCAPE_PROMPTS]):
             raise SlotError(ERROR_NOT_SUPPORTED)
         return b""
 
@@ -106,6 +131,15 @@ class CcidDevice:
         icc = self._slot.icc
         last = CLOCK_STOPPED_LOW if kind == SLOT_STATUS and icc != ICC_ACTIVE else 0
         return Answer(kind, command.slot, command.seq, done | icc, error, data, last)
+
+    @property
+    def _present(self) -> bool:
+        return self._slot.icc != ICC_ABSENT
+
+    def _tell_slot_change(self) -> None:
+        if self._told is not None and self._told != self._present:
+            self._told = self._present
+            self._host.write(SLOT_FILLED if self._told else SLOT_EMPTY)
 
     def _busy(self) -> None:
         self._host.write(TIME_BYTE)

@@ -1,4 +1,4 @@
-"""A pcscd of our own with the readers of vsmartcard's vpcd: real PC/SC, no hardware, not the machine's own service.
+"""A pcscd of our own with the readers of vsmartcard's vpcd, or ours on a serial line: real PC/SC, not the machine's.
 
 pcscd's folder is compiled in, so it runs in a mount namespace where `/run/pcscd` is ours. libpcsclite reads
 `PCSCLITE_CSOCK_NAME` once per process: each has a socket of its own and at most one pcscd at a time.
@@ -21,7 +21,9 @@ from hardware.virtual.processes import SSC, free_port
 
 SOCKET = "PCSCLITE_CSOCK_NAME"
 PROGRAMS = ("/usr/sbin/pcscd", "unshare", "mount")
-DRIVER = Path("/usr/lib/pcsc/drivers/serial/libifdvpcd.so")
+DRIVERS = Path("/usr/lib/pcsc/drivers/serial")
+DRIVER = DRIVERS / "libifdvpcd.so"
+SERIAL_DRIVER = DRIVERS / "libccidtwin.so"
 DEVICE = "Counter reader"
 READERS = f"{DEVICE} 00 00", f"{DEVICE} 00 01"
 """pcscd adds a running number and the slot."""
@@ -49,7 +51,7 @@ def use_own_socket() -> None:
 def missing_parts() -> list[str]:
     """What this machine lacks for a pcscd of our own."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
-    missing += [str(DRIVER)] * (not DRIVER.exists())
+    missing += [str(driver) for driver in (DRIVER, SERIAL_DRIVER) if not driver.exists()]
     try:
         import smartcard  # noqa: F401
     except ImportError:
@@ -100,6 +102,27 @@ class Pcscd:
         (self._config / "vpcd").write_text(
             f'FRIENDLYNAME "{device}"\nDEVICENAME /dev/null:{first}\nLIBPATH {DRIVER}\nCHANNELID {first}\n'
         )
+        self._start()
+        wait_until("its readers", lambda: all(map(listens, self.ports)))
+
+    def start_serial(self, port: Path, profile: str) -> str:
+        """With a reader of ours and no other: its name, once pcscd has opened it (`reader.md A.6`)."""
+        from host_bridge.readers.addresses import list_pcsc_readers
+
+        (self._config / "serial").write_text(
+            f'FRIENDLYNAME "{DEVICE}"\nDEVICENAME {port}:{profile}\nLIBPATH {SERIAL_DRIVER}\n'
+        )
+        self._start()
+        wait_until("its reader", list_pcsc_readers)
+        (reader,) = list_pcsc_readers()
+        return reader.address.removeprefix("pcsc:")
+
+    @property
+    def log(self) -> str:
+        """What it said."""
+        return self._log.read_text(errors="replace")
+
+    def _start(self) -> None:
         known = subprocess.run([PROGRAMS[0], "--help"], capture_output=True, text=True, check=False).stdout
         polkit = NO_POLKIT if NO_POLKIT in known else ""
         script = PRIVATE.format(folder=self._socket.parent, config=self._config, polkit=polkit)
@@ -108,7 +131,6 @@ class Pcscd:
                 [*namespace_command(), "sh", "-c", script], stdout=log, stderr=log, start_new_session=True
             )
         wait_until("pcscd", self._socket.exists)
-        wait_until("its readers", lambda: all(map(listens, self.ports)))
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Harmless when stopped."""

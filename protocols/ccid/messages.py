@@ -34,7 +34,10 @@ ANSWER_TO = {
     SET_PARAMETERS: PARAMETERS,
 }
 
+# Data of Escape (`reader.md A.2`)
 ESCAPE_FIRMWARE_NAME = b"\x02"
+ESCAPE_TELL_SLOT_CHANGES = b"\x01\x01\x01"  # between command and answer
+ESCAPE_PROMPTS = 0xB2  # first byte: texts for a display, which the profile GemPCPinPad sends at every open
 
 # bStatus bits 0-1
 ICC_ACTIVE = 0

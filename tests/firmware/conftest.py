@@ -4,9 +4,10 @@ import pytest
 
 from hardware.virtual.reader import ReaderProcess
 from host_bridge.readers.serial import SerialReader
-from tests.firmware.rig import INTERPRETERS, ScriptedCard, ScriptedSlot, demand
+from tests.firmware.rig import INTERPRETERS, Host, ScriptedCard, ScriptedSlot, demand
 
 OpenSlot = Callable[..., tuple[SerialReader, ScriptedSlot]]
+OpenHost = Callable[..., tuple[Host, ScriptedSlot]]
 
 
 @pytest.fixture(params=INTERPRETERS)
@@ -31,4 +32,23 @@ def open_slot(interpreter: str) -> Iterator[OpenSlot]:
     yield start
     for process, reader in started:
         reader.close()
+        process.stop()
+
+
+@pytest.fixture
+def open_host(interpreter: str) -> Iterator[OpenHost]:
+    """As `open_slot`, but with a host that sees every byte."""
+    started: list[tuple[ReaderProcess, Host]] = []
+
+    def start(card: ScriptedCard, *limits: str) -> tuple[Host, ScriptedSlot]:
+        slot = ScriptedSlot(card)
+        process = ReaderProcess(slot, interpreter=interpreter, limits=limits)
+        process.start()
+        host = Host(process.path)
+        started.append((process, host))
+        return host, slot
+
+    yield start
+    for process, host in started:
+        host.close()
         process.stop()

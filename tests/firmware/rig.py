@@ -5,15 +5,20 @@ import platform
 import select
 import socket
 import threading
+import time
 from collections.abc import Mapping
 
 import pytest
 
 from hardware.virtual.reader import CPYTHON, MICROPYTHON, find_micropython
+from host_bridge.readers.serial_link import open_port
+from protocols.ccid.messages import Answer, Command
+from protocols.ccid.serial_frame import MESSAGE, FrameParser, frame
 from protocols.iso7816.line import CHARACTER, CLK, CONTACTS, PRESENT, RST, VCC, LineParser, characters, message
 
 INTERPRETERS = (MICROPYTHON, CPYTHON)
 RUNNING = VCC | CLK | RST
+WITHIN_S = 20.0
 ATR = bytes.fromhex("3B6D0000008154310086609901010203 04")
 READ = bytes.fromhex("00B2030406")
 ANSWER = bytes.fromhex("B20304322E30309000")
@@ -92,11 +97,17 @@ class ScriptedSlot:
         return self._connected.wait(timeout_s)
 
     def put(self, card: ScriptedCard) -> None:
+        self.pull()
+        with self._busy:
+            self.card = card
+            self._send(message(PRESENT, 1))
+
+    def pull(self) -> None:
+        """Harmless when there is none."""
         with self._busy:
             if self.card is not None:
                 self._send(message(PRESENT, 0))
-            self.card = card
-            self._send(message(PRESENT, 1))
+            self.card = None
 
     def _send(self, data: bytes) -> None:
         assert self._client is not None
@@ -143,3 +154,39 @@ class ScriptedSlot:
             if len(self.card.taken) == self.card.pulled_after:
                 self.card = None
                 self._send(message(PRESENT, 0))
+
+
+class Host:
+    """A host that sees every byte: one command at a time, or several without waiting."""
+
+    def __init__(self, path: str) -> None:
+        self._port = open_port(path)
+        self._seq = 0
+
+    def close(self) -> None:
+        self._port.close()
+
+    def send(self, kind: int, data: str = "", slot: int = 0, special: str = "000000") -> Command:
+        """`data` and `special` in hex."""
+        self._seq = self._seq + 1 & 0xFF
+        command = Command(kind, slot, self._seq, bytes.fromhex(data), bytes.fromhex(special))
+        self._port.write(frame(command.to_bytes()))
+        return command
+
+    def heard(self) -> tuple[list[int], Answer]:
+        """Kinds of all that came before the next answer, echoes as `MESSAGE`; then that answer."""
+        parser, kinds = FrameParser(from_reader=True), list[int]()
+        deadline = time.monotonic() + WITHIN_S
+        while time.monotonic() < deadline:
+            for kind, found in parser.feed(self._port.read(1)):
+                if kind == MESSAGE and found[0] & 0x80:
+                    return kinds, Answer.from_bytes(found)
+                kinds.append(kind)
+        raise AssertionError("no answer")
+
+    def ask(self, kind: int, data: str = "", slot: int = 0, special: str = "000000") -> Answer:
+        """The answer to a command, which is one to this command."""
+        command = self.send(kind, data, slot, special)
+        _, answer = self.heard()
+        assert (answer.seq, answer.slot) == (command.seq, command.slot)
+        return answer
