@@ -3,20 +3,20 @@
 import sys
 
 from firmware.contact_line import ContactLine, HostLine
-from firmware.slot import Limits
+from firmware.limits import Limits
 
 UNIX = ("linux", "darwin")
 
 
 class Board:
-    """Both lines, the limits that hold on them, and waiting on both at once."""
+    """Its lines, one contact line per slot, the limits that hold on them, and waiting on all at once."""
 
-    contact_line: ContactLine
+    contact_lines: "tuple[ContactLine, ...]"
     host_line: HostLine
     limits: Limits
 
     def wait(self, limit_ms: int) -> None:
-        """Until either line has something, or the limit has passed."""
+        """Until any line has something, or the limit has passed."""
         raise NotImplementedError
 
 

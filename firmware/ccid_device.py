@@ -1,27 +1,47 @@
 """The reader as the host sees it: CCID commands in, echo and answer out (`reader.md A`)."""
 
 from firmware.contact_line import ContactLine, HostLine
-from firmware.slot import Limits, Slot, SlotError
+from firmware.limits import CLOCK_KHZ, Limits
+from firmware.slot import Slot, SlotError
 from firmware.ticks import elapsed_ms, ticks_ms
 from protocols.ccid.messages import (
+    ABORT,
     ANSWER_TO,
     COMMAND_DONE,
     COMMAND_FAILED,
+    ERROR_BAD_CLOCK_COMMAND,
     ERROR_BAD_SLOT,
     ERROR_NOT_SUPPORTED,
     ESCAPE,
     ESCAPE_FIRMWARE_NAME,
     ESCAPE_PROMPTS,
     ESCAPE_TELL_SLOT_CHANGES,
+    GET_PARAMETERS,
     GET_SLOT_STATUS,
     ICC_ABSENT,
     ICC_ACTIVE,
+    ICC_CLOCK,
     ICC_POWER_OFF,
     ICC_POWER_ON,
+    PARAMETERS,
+    RESET_PARAMETERS,
+    SET_DATA_RATE_AND_CLOCK,
+    SET_PARAMETERS,
     SLOT_STATUS,
     XFR_BLOCK,
     Answer,
     Command,
+)
+from protocols.ccid.parameters import (
+    AT_CLOCK,
+    AT_DATA_RATE,
+    AT_FI_DI,
+    AT_PROTOCOL,
+    T0,
+    ParameterError,
+    T0Parameters,
+    rate_from_bytes,
+    rate_to_bytes,
 )
 from protocols.ccid.serial_frame import (
     BAD_MESSAGE,
@@ -33,26 +53,29 @@ from protocols.ccid.serial_frame import (
     FrameParser,
     frame,
 )
+from protocols.iso7816.pps import bits_per_s
 
 FIRMWARE_NAME = b"ssc-terminal reader 0.1"
 
 QUIET_MS = 200  # a frame that pauses this long will not be finished
 
 CLOCK_STOPPED_LOW = 1  # bClockStatus
+CLOCK_RESTART = 0  # bClockCommand
 
 
 class CcidDevice:
-    """One slot behind a host line.
+    """Slots behind a host line.
 
     A command that arrives while another is being worked on makes the other's answer late: it is not sent.
+    Abort does not even wait for it: the card is powered off in the middle.
     An XfrBlock equal to the last command in every byte, bSeq included, is the host asking again after an
     answer was lost: it gets the same answer and the card is not asked twice.
     A host that asked for slot changes hears of one between the echo and the answer of its next command.
     """
 
-    def __init__(self, host: HostLine, line: ContactLine, limits: Limits) -> None:
+    def __init__(self, host: HostLine, lines: "tuple[ContactLine, ...]", limits: Limits) -> None:
         self._host = host
-        self._slot = Slot(line, limits, self._busy)
+        self._slots = [Slot(line, limits, self._busy) for line in lines]
         self._parser = FrameParser(from_reader=False)
         self._heard = ticks_ms()
         self._next: "Command | None" = None
@@ -62,7 +85,8 @@ class CcidDevice:
     def serve(self) -> None:
         """Take what the host has sent and answer it; call at least every `QUIET_MS`."""
         self._hear()
-        self._slot.poll()
+        for slot in self._slots:
+            slot.poll()
         if self._parser.partial and elapsed_ms(self._heard) > QUIET_MS:
             self._take(self._parser.give_up())
         while self._next is not None:
@@ -96,23 +120,34 @@ class CcidDevice:
         if self._last is not None and command.kind == XFR_BLOCK and command == self._last[0]:
             return self._last[1]
         try:
-            if command.slot != 0:
+            if command.slot >= len(self._slots):
                 raise SlotError(ERROR_BAD_SLOT)
-            return self._reply(command, COMMAND_DONE, 0, self._do(command))
+            return self._reply(command, COMMAND_DONE, 0, self._do(command, self._slots[command.slot]))
         except SlotError as error:
             return self._reply(command, COMMAND_FAILED, error.error, b"")
+        except ParameterError as error:
+            return self._reply(command, COMMAND_FAILED, error.offset, b"")
 
-    def _do(self, command: Command) -> bytes:
-        """Answer data; `SlotError`."""
-        if command.kind == ICC_POWER_ON:
-            return self._slot.power_on()
-        if command.kind == ICC_POWER_OFF:
-            self._slot.power_off()
-        elif command.kind == XFR_BLOCK:
-            return self._slot.exchange(command.data)
-        elif command.kind == ESCAPE:
+    def _do(self, command: Command, slot: Slot) -> bytes:
+        """Answer data; `SlotError`, `ParameterError`."""
+        kind = command.kind
+        if kind == ICC_POWER_ON:
+            return slot.power_on()
+        if kind == ICC_POWER_OFF:
+            slot.power_off()
+        elif kind == XFR_BLOCK:
+            return slot.exchange(command.data)
+        elif kind == ESCAPE:
             return self._escape(command.data)
-        elif command.kind != GET_SLOT_STATUS:
+        elif kind in (GET_PARAMETERS, RESET_PARAMETERS, SET_PARAMETERS):
+            return _parameters(command, slot)
+        elif kind == SET_DATA_RATE_AND_CLOCK:
+            return _set_rate(command, slot)
+        elif kind == ICC_CLOCK:
+            slot.check_active()
+            if command.special[0] != CLOCK_RESTART:
+                raise SlotError(ERROR_BAD_CLOCK_COMMAND)
+        elif kind not in (GET_SLOT_STATUS, ABORT):
             raise SlotError(ERROR_NOT_SUPPORTED)
         return b""
 
@@ -128,18 +163,48 @@ class CcidDevice:
 
     def _reply(self, command: Command, done: int, error: int, data: bytes) -> Answer:
         kind = ANSWER_TO.get(command.kind, SLOT_STATUS)
-        icc = self._slot.icc
-        last = CLOCK_STOPPED_LOW if kind == SLOT_STATUS and icc != ICC_ACTIVE else 0
+        icc = self._slots[command.slot].icc if command.slot < len(self._slots) else ICC_ABSENT
+        last = T0 if kind == PARAMETERS else 0
+        if kind == SLOT_STATUS and icc != ICC_ACTIVE:
+            last = CLOCK_STOPPED_LOW
         return Answer(kind, command.slot, command.seq, done | icc, error, data, last)
 
     @property
     def _present(self) -> bool:
-        return self._slot.icc != ICC_ABSENT
+        return self._slots[0].icc != ICC_ABSENT
 
     def _tell_slot_change(self) -> None:
         if self._told is not None and self._told != self._present:
             self._told = self._present
             self._host.write(SLOT_FILLED if self._told else SLOT_EMPTY)
 
-    def _busy(self) -> None:
+    def _busy(self) -> bool:
+        """Whether to go on waiting for the card."""
         self._host.write(TIME_BYTE)
+        self._hear()
+        return self._next is None or self._next.kind != ABORT
+
+
+def _parameters(command: Command, slot: Slot) -> bytes:
+    """Get, reset or set; those that hold."""
+    slot.check_active()
+    if command.kind == RESET_PARAMETERS:
+        slot.reset_parameters()
+    elif command.kind == SET_PARAMETERS:
+        if command.special[0] != T0:
+            raise ParameterError(AT_PROTOCOL)
+        if not slot.set_parameters(T0Parameters.from_bytes(command.data)):
+            raise ParameterError(AT_FI_DI)
+    return slot.parameters.to_bytes()
+
+
+def _set_rate(command: Command, slot: Slot) -> bytes:
+    """Clock and data rate that hold."""
+    slot.check_active()
+    clock_khz, bits = rate_from_bytes(command.data)
+    if clock_khz != CLOCK_KHZ:
+        raise ParameterError(AT_CLOCK)
+    fi_di, now = slot.speed_of(bits), slot.parameters
+    if fi_di is None or not slot.set_parameters(T0Parameters(fi_di, now.extra_guard, now.waiting_integer)):
+        raise ParameterError(AT_DATA_RATE)
+    return rate_to_bytes(CLOCK_KHZ, bits_per_s(fi_di, CLOCK_KHZ))

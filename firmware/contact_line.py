@@ -11,6 +11,10 @@ class LineLost(Exception):
     """The contact line or the host line is gone; nothing can be done without it."""
 
 
+class CharacterDamaged(Exception):
+    """A character from the card had wrong parity, and so had its repetitions."""
+
+
 class ContactLine:
     """One card's contacts; bits, parity, error signal and guard time are the board's business.
 
@@ -28,8 +32,12 @@ class ContactLine:
         """Drive VCC, RST and CLK; characters that came before are dropped."""
         raise NotImplementedError
 
+    def set_speed(self, fi_di: int, extra_guard: int) -> None:
+        """From now on an etu is F/D clocks, and characters to the card take N etu more (TC1)."""
+        raise NotImplementedError
+
     def wait_clocks(self, count: int) -> None:
-        """Let the card see this many clocks."""
+        """As long as this many clocks take, also while CLK is off."""
         raise NotImplementedError
 
     def send(self, data: "bytes | bytearray") -> None:
@@ -37,7 +45,10 @@ class ContactLine:
         raise NotImplementedError
 
     def receive(self, count: int, limit_ms: int) -> bytes:
-        """1 to `count` characters as they come; b"" after `limit_ms`, or at once when the card is gone."""
+        """1 to `count` characters as they come; b"" after `limit_ms`, or at once when the card is gone.
+
+        `CharacterDamaged` in the place of the first that cannot be read.
+        """
         raise NotImplementedError
 
     def drop_received(self) -> None:

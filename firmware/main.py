@@ -10,7 +10,7 @@ from firmware.contact_line import LineLost
 def main(arguments: "list[str]") -> None:
     """Serve until a line is lost."""
     board = open_board(arguments)
-    device = CcidDevice(board.host_line, board.contact_line, board.limits)
+    device = CcidDevice(board.host_line, board.contact_lines, board.limits)
     while True:
         board.wait(QUIET_MS)
         device.serve()

@@ -1,77 +1,52 @@
-"""One card slot: activation, answer to reset, T=0 at 372/1 and 4 MHz (`reader.md B`, `ssc-card.md 2`)."""
+"""One card slot: activation, answer to reset, speed, T=0 (`reader.md B`, `ssc-card.md 2`)."""
 
-from firmware.contact_line import CLOCKED_IN_RESET, POWERED_IN_RESET, RUNNING, ContactLine
+from firmware.contact_line import CLOCKED_IN_RESET, POWERED_IN_RESET, RUNNING, CharacterDamaged, ContactLine
+from firmware.limits import CLOCK_KHZ, Limits
 from firmware.ticks import elapsed_ms, ticks_ms
 from protocols.ccid.messages import (
+    ERROR_ABORTED,
     ERROR_BAD_LENGTH,
     ERROR_BAD_TCK,
     ERROR_BAD_TS,
     ERROR_DEACTIVATED,
     ERROR_MUTE,
     ERROR_OVERRUN,
+    ERROR_PARITY,
     ERROR_PROCEDURE_BYTE,
     ERROR_PROTOCOL,
     ICC_ABSENT,
     ICC_ACTIVE,
     ICC_INACTIVE,
 )
+from protocols.ccid.parameters import T0, T0Parameters
 from protocols.iso7816.atr import DIRECT, PART_LENGTH, PART_TCK, PART_TS, Atr, AtrError, atr_size
-from protocols.iso7816.frozen import Frozen
 from protocols.iso7816.line import CONTACTS_OFF
+from protocols.iso7816.pps import (
+    DEFAULT_FI_DI,
+    PpsError,
+    agreed_speed,
+    bits_per_s,
+    f_and_d,
+    is_pps,
+    is_speed,
+    pps_request,
+    pps_size,
+    slower,
+)
 from protocols.iso7816.t0 import T0Error, T0Exchange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CLOCKS_PER_MS = 4000
-CLOCKS_PER_ETU = 372
 RESET_CLOCKS = 400
-INITIAL_FI_DI = 0x11
+DARK_CLOCKS = 200 * CLOCK_KHZ  # how long a mute card is without power before it gets its second chance
 BUSY_MS = 300  # how often the host is told that the card is still being waited for
+IMPLICIT = 0x10  # bit 5 of TA2: the speed is not told
 
 _ATR_ERRORS = {PART_TS: ERROR_BAD_TS, PART_TCK: ERROR_BAD_TCK, PART_LENGTH: ERROR_OVERRUN}
-
-
-class Limits(Frozen):
-    """Milliseconds: ATR by its first, each next and all characters; `waiting` per unit of WI.
-
-    `exchange` is for one command with all its NULL bytes; `slack` is what the line adds to all the others.
-    """
-
-    FIELDS = ("atr_start", "atr_gap", "atr_total", "waiting", "exchange", "slack")
-    atr_start: int
-    atr_gap: int
-    atr_total: int
-    waiting: int
-    exchange: int
-    slack: int
-
-    def __init__(self, *values: int) -> None:
-        self._freeze(*values)
-
-
-def standard_limits(slack: int) -> Limits:
-    """Those of ISO/IEC 7816-3; an exchange may take 60 s, which no standard limits."""
-    return Limits(
-        _ceil_ms(40000),
-        _ceil_ms(9600 * CLOCKS_PER_ETU),
-        _ceil_ms(19200 * CLOCKS_PER_ETU),
-        _ceil_ms(960 * CLOCKS_PER_ETU),
-        60000,
-        slack,
-    )
-
-
-def _ceil_ms(clocks: int) -> int:
-    return -(-clocks // CLOCKS_PER_MS)
-
-
-def _speaks_t0(atr: Atr) -> bool:
-    """Whether the card takes T=0 at 372/1 without PPS: by TA2 in specific mode, else as first offered."""
-    if atr.ta2 is None:
-        return atr.protocols[0] == 0
-    return atr.ta2 & 0x0F == 0 and atr.ta1 in (None, INITIAL_FI_DI)
+_SPEED_ERRORS = (ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE)
+_STOPS = (ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE, ERROR_ABORTED)
 
 
 class SlotError(Exception):
@@ -83,15 +58,24 @@ class SlotError(Exception):
 
 
 class Slot:
-    """A mute or senseless card is deactivated, so that no late character of it meets the next command."""
+    """A mute or senseless card is deactivated, so that no late character of it meets the next command.
 
-    def __init__(self, line: ContactLine, limits: Limits, busy: "Callable[[], None]") -> None:
-        """`busy` is called every 0.3 s while the card is being waited for."""
+    A speed at which a card answered no command is not agreed upon again while that card is in.
+    """
+
+    def __init__(self, line: ContactLine, limits: Limits, busy: "Callable[[], bool]") -> None:
+        """`busy` is called every 0.3 s while the card is waited for; False ends that with `ERROR_ABORTED`."""
         self._line = line
         self._limits = limits
         self._busy = busy
+        self._told_busy = ticks_ms()
         self._atr: "Atr | None" = None
         self._powered = False
+        self._protocol: "int | None" = None
+        self._parameters = T0Parameters(DEFAULT_FI_DI, 0, 1)
+        self._fresh = False  # nothing was sent since the reset
+        self._proven = False  # a command was answered since the reset
+        self._unfit: "list[int]" = []
 
     @property
     def icc(self) -> int:
@@ -103,36 +87,49 @@ class Slot:
     def poll(self) -> None:
         """Notice a card that left, also when another took its place."""
         self._line.poll()
-        if self._atr is not None and self._line.gone:
-            self.power_off()
+        if self._line.gone:
+            self._unfit = []
+            if self._atr is not None:
+                self.power_off()
+
+    # Power
 
     def power_on(self) -> bytes:
         """The ATR after a cold reset, or a warm one where the card is active; `SlotError`.
 
-        A cold ATR that makes no sense is followed by one warm reset.
+        A cold ATR that makes no sense is followed by one warm reset. A mute card is powered off and on once.
         """
         self.poll()
         if not self._line.present:
             raise SlotError(ERROR_MUTE)
+        self._told_busy = ticks_ms()
+        try:
+            return self._power_on()
+        except SlotError as error:
+            if error.error != ERROR_MUTE or self._line.gone:
+                raise
+        self._line.wait_clocks(DARK_CLOCKS)
+        return self._power_on()
+
+    def _power_on(self) -> bytes:
         warm = self._atr is not None
-        self._atr = None
         if not warm:
             self._line.gone = False
             self._powered = True
             self._line.set_contacts(POWERED_IN_RESET)
         try:
-            self._atr = self._answer_to_reset(1 if warm else 2)
+            return self._answer_to_reset(1 if warm else 2).to_bytes()
         except AtrError as error:
             self.power_off()
             raise SlotError(_ATR_ERRORS[error.part])  # noqa: B904 - MicroPython does not chain
         except SlotError:
             self.power_off()
             raise
-        return self._atr.to_bytes()
 
     def power_off(self) -> None:
         """RST, CLK and VCC off in this order; nothing where they are."""
         self._atr = None
+        self._fresh = False
         if not self._powered:
             return
         self._powered = False
@@ -140,26 +137,137 @@ class Slot:
         self._line.set_contacts(POWERED_IN_RESET)
         self._line.set_contacts(CONTACTS_OFF)
 
-    def exchange(self, command: "bytes | bytearray") -> bytes:
-        """One T=0 command: data and status word as the card sent them; `SlotError`."""
+    def check_active(self) -> None:
+        """`SlotError` where no card is powered."""
         self.poll()
         if self._atr is None:
             raise SlotError(ERROR_DEACTIVATED if self._line.present else ERROR_MUTE)
-        if not _speaks_t0(self._atr):
-            raise SlotError(ERROR_PROTOCOL)
-        try:
-            exchange = T0Exchange(command)
-        except T0Error:
-            raise SlotError(ERROR_BAD_LENGTH)  # noqa: B904 - MicroPython does not chain
-        waiting = self._limits.waiting * self._atr.waiting_integer + self._limits.slack
-        try:
-            return self._run(exchange, waiting)
-        except SlotError:
-            self.power_off()
-            raise
 
-    def _run(self, exchange: T0Exchange, waiting: int) -> bytes:
+    # Speed
+
+    @property
+    def parameters(self) -> T0Parameters:
+        """What holds on the line now."""
+        return self._parameters
+
+    def reset_parameters(self) -> None:
+        """As the ATR says, at the speed that card and slot agreed on; `SlotError`."""
+        self.check_active()
+        self._set_parameters(self._told_by_atr(self._parameters.fi_di))
+
+    def set_parameters(self, wanted: T0Parameters) -> bool:
+        """Make them hold, by a PPS where the speed is another one; `SlotError`.
+
+        False where that speed cannot be agreed on: `parameters` says which one is; the card may have been reset.
+        """
+        self.check_active()
+        if wanted.fi_di != self._parameters.fi_di and not self._agree_on(wanted.fi_di):
+            return False
+        self._fresh = False
+        self._set_parameters(wanted)
+        return True
+
+    def speed_of(self, bits: int) -> "int | None":
+        """Fi and Di, with the card's own Fi or the default, that give this many bit/s; None where none do."""
+        own = (self._atr and self._atr.ta1) or DEFAULT_FI_DI
+        for fi_di in [own & 0xF0 | di for di in range(16)] + [DEFAULT_FI_DI]:
+            if is_speed(fi_di) and bits_per_s(fi_di, CLOCK_KHZ) == bits:
+                return fi_di
+        return None
+
+    def _told_by_atr(self, fi_di: int) -> T0Parameters:
+        atr = self._atr
+        return T0Parameters(fi_di, 0, 1) if atr is None else T0Parameters(fi_di, atr.tc1 or 0, atr.waiting_integer)
+
+    def _set_parameters(self, parameters: T0Parameters) -> None:
+        self._parameters = parameters
+        self._line.set_speed(parameters.fi_di, parameters.extra_guard)
+
+    def _agree_on(self, fi_di: int) -> bool:
+        """By PPS; where the answer makes no sense, on the next lower speed, and at last on the default one."""
+        if not self._fresh or self._atr is None or self._atr.ta2 is not None or self._protocol is None:
+            return False
+        for speed in (fi_di, slower(fi_di)):
+            if speed == DEFAULT_FI_DI or speed in self._unfit:
+                continue
+            request = pps_request(self._protocol, speed)
+            try:
+                agreed = self._take_pps(request, self._pps(request))
+            except SlotError as error:
+                if error.error not in _SPEED_ERRORS or self._line.gone:
+                    self.power_off()
+                    raise
+                agreed = False
+            if agreed:
+                return self._parameters.fi_di == fi_di
+            self._unfit.append(speed)
+            self._power_on()
+        return False
+
+    def _pps(self, request: "bytes | bytearray") -> bytes:
+        """What the card answers."""
+        self._told_busy = ticks_ms()
+        self._line.drop_received()
+        self._line.send(request)
+        answer = bytearray()
+        while len(answer) < pps_size(answer):
+            characters = self._receive(pps_size(answer) - len(answer), self._limits.atr_gap + self._limits.slack)
+            if not characters:
+                raise SlotError(ERROR_MUTE)
+            answer.extend(characters)
+        return bytes(answer)
+
+    def _take_pps(self, request: "bytes | bytearray", answer: bytes) -> bool:
+        """Whether card and slot agree; then they speak so from now on."""
+        self._fresh = False
+        try:
+            speed = agreed_speed(request, answer)
+        except PpsError:
+            return False
+        self._protocol = request[1] & 0x0F
+        self._set_parameters(self._told_by_atr(speed))
+        return True
+
+    # Exchange
+
+    def exchange(self, command: "bytes | bytearray") -> bytes:
+        """One T=0 command: data and status word as the card sent them; `SlotError`.
+
+        A PPS straight after the reset gives the card's answer, whatever it is.
+        """
+        self.check_active()
+        self._told_busy = ticks_ms()
+        try:
+            if self._fresh and is_pps(command):
+                answer = self._pps(command)
+                self._take_pps(command, answer)
+                return answer
+            if self._protocol != T0:
+                raise SlotError(ERROR_PROTOCOL)
+            try:
+                exchange = T0Exchange(command)
+            except T0Error:
+                raise SlotError(ERROR_BAD_LENGTH)  # noqa: B904 - MicroPython does not chain
+            self._fresh = False
+            answer = self._run(exchange)
+        except SlotError as error:
+            if error.error in _STOPS:
+                self._stop(error.error)
+            raise
+        self._proven = True
+        return answer
+
+    def _stop(self, error: int) -> None:
+        """Power off. A speed that never worked is remembered."""
+        speed = self._parameters.fi_di
+        if not self._proven and error in _SPEED_ERRORS and speed != DEFAULT_FI_DI and not self._line.gone:
+            self._unfit.append(speed)
+        self.power_off()
+
+    def _run(self, exchange: T0Exchange) -> bytes:
         started = ticks_ms()
+        parameters = self._parameters
+        waiting = self._limits.waiting_time(f_and_d(parameters.fi_di)[0], parameters.waiting_integer)
         self._line.drop_received()
         self._line.send(exchange.outgoing)
         while not exchange.done:
@@ -174,18 +282,27 @@ class Slot:
                 self._line.send(exchange.outgoing)
         return bytes(exchange.response)
 
+    # Characters
+
     def _answer_to_reset(self, tries: int) -> Atr:
         """Resets the card up to `tries` times until its ATR makes sense; `AtrError`, or `SlotError` for none."""
+        self._atr = None
         while True:
             tries -= 1
             self._line.set_contacts(CLOCKED_IN_RESET)
             self._line.wait_clocks(RESET_CLOCKS)
+            self._line.set_speed(DEFAULT_FI_DI, 0)
             self._line.set_contacts(RUNNING)
             try:
-                return Atr.from_bytes(self._receive_atr())
+                self._atr = Atr.from_bytes(self._receive_atr())
+                break
             except AtrError:
                 if tries == 0:
                     raise
+        self._fresh, self._proven = True, False
+        self._protocol, speed = _mode(self._atr)
+        self._set_parameters(self._told_by_atr(speed))
+        return self._atr
 
     def _receive_atr(self) -> bytearray:
         limits = self._limits
@@ -193,8 +310,9 @@ class Slot:
         data = bytearray()
         limit = limits.atr_start + limits.slack
         while len(data) < atr_size(data):
-            characters = self._receive(atr_size(data) - len(data), limit)
-            if not characters or elapsed_ms(started) > limits.atr_total + limits.slack:
+            left = limits.atr_total + limits.slack - elapsed_ms(started)
+            characters = self._receive(atr_size(data) - len(data), min(limit, left))
+            if not characters:
                 raise SlotError(ERROR_MUTE)
             data.extend(characters)
             if data[0] != DIRECT:
@@ -204,11 +322,28 @@ class Slot:
 
     def _receive(self, count: int, limit_ms: int) -> bytes:
         """As the line's, telling the host in between that it takes time."""
-        left = limit_ms
-        while left > BUSY_MS:
-            characters = self._line.receive(count, BUSY_MS)
-            if characters or self._line.gone:
+        started = ticks_ms()
+        while True:
+            due = BUSY_MS - elapsed_ms(self._told_busy)
+            if due <= 0:
+                self._told_busy = ticks_ms()
+                if not self._busy():
+                    raise SlotError(ERROR_ABORTED)
+                due = BUSY_MS
+            left = limit_ms - elapsed_ms(started)
+            try:
+                characters = self._line.receive(count, max(0, min(due, left)))
+            except CharacterDamaged:
+                raise SlotError(ERROR_PARITY)  # noqa: B904 - MicroPython does not chain
+            if characters or self._line.gone or left <= due:
                 return characters
-            self._busy()
-            left -= BUSY_MS
-        return self._line.receive(count, left)
+
+
+def _mode(atr: Atr) -> "tuple[int | None, int]":
+    """Protocol and speed that hold after the ATR; no protocol where the slot cannot keep up with the card."""
+    if atr.ta2 is None:
+        return atr.protocols[0], DEFAULT_FI_DI
+    speed = atr.ta1 or DEFAULT_FI_DI
+    if atr.ta2 & IMPLICIT or not is_speed(speed):
+        return None, DEFAULT_FI_DI
+    return atr.ta2 & 0x0F, speed

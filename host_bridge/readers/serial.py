@@ -16,6 +16,7 @@ from protocols.ccid.messages import (
     ERROR_DEACTIVATED,
     ERROR_MUTE,
     ERROR_OVERRUN,
+    ERROR_PARITY,
     ERROR_PROCEDURE_BYTE,
     ERROR_PROTOCOL,
     GET_SLOT_STATUS,
@@ -33,7 +34,8 @@ _REASONS = {
     ERROR_BAD_TS: "the card's first character is wrong",
     ERROR_BAD_TCK: "the check character of the ATR is wrong",
     ERROR_OVERRUN: "the ATR is too long",
-    ERROR_PROTOCOL: "the card does not offer T=0 at 372/1",
+    ERROR_PARITY: "a character of the card stayed unreadable",
+    ERROR_PROTOCOL: "the card does not offer T=0, or not at a speed it tells",
     ERROR_BAD_LENGTH: "T=0 cannot carry this command",
     ERROR_PROCEDURE_BYTE: "the card's procedure byte is wrong",
 }
@@ -146,10 +148,10 @@ def _power_on(link: SerialLink, absent: type[ReaderError]) -> Atr:
 
 
 def _error_of(answer: Answer, absent: type[ReaderError]) -> ReaderError:
+    if answer.error == ERROR_BAD_SLOT:
+        return ReaderUnavailable("no such slot")
     if answer.icc == ICC_ABSENT:
         return absent("no card in the slot")
     if answer.error == ERROR_DEACTIVATED:
         return CardRemoved("another card is in the slot, or the same one again")
-    if answer.error == ERROR_BAD_SLOT:
-        return ReaderUnavailable("no such slot")
     return CardMute(_REASONS.get(answer.error, f"slot error {answer.error:02X}"))

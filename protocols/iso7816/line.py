@@ -1,12 +1,15 @@
 """The contact line between the reader's unix board and a virtual slot, over a stream.
 
 Messages are two bytes, kind and value. The slot says PRESENT first and at every change. It answers each
-CONTACTS message with the same message, after everything it sent under the old contacts.
+CONTACTS message with the same message, after everything it sent under the old contacts. What the slot sends
+at another speed than the reader's arrives as DAMAGED, and what it hears so it cannot understand.
 """
 
 CHARACTER = 0x01  # both ways: one character on I/O, direct convention
 CONTACTS = 0x02  # reader to slot, and back: VCC, RST, CLK
 PRESENT = 0x03  # slot to reader: 1 a card is in, 0 none
+SPEED = 0x04  # reader to slot: Fi and Di of the characters that follow
+DAMAGED = 0x05  # slot to reader: a character whose parity stayed wrong however often it was sent
 
 VCC = 0x01
 RST = 0x02
@@ -44,7 +47,7 @@ class LineParser:
         found = []
         for byte in data:
             if self._kind is None:
-                if byte not in (CHARACTER, CONTACTS, PRESENT):
+                if byte not in (CHARACTER, CONTACTS, PRESENT, SPEED, DAMAGED):
                     raise LineError("unknown contact line message")
                 self._kind = byte
             else:

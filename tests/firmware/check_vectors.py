@@ -22,6 +22,17 @@ from protocols.ccid.serial_frame import (
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr, AtrError, atr_size
+from protocols.iso7816.pps import (
+    PpsError,
+    agreed_speed,
+    bits_per_s,
+    f_and_d,
+    is_pps,
+    is_speed,
+    pps_request,
+    pps_size,
+    slower,
+)
 from protocols.iso7816.t0 import T0Error, T0Exchange
 from protocols.iso7816.tlv import Tlv, TlvError, parse_tlvs
 
@@ -133,6 +144,27 @@ def check_t0(vectors: "dict[str, Any]") -> int:
     return len(vectors["exchanges"]) + len(vectors["wrong_characters"]) + len(vectors["unsendable"])
 
 
+def check_pps(vectors: "dict[str, Any]") -> int:
+    for vector in vectors["speeds"]:
+        fi_di = vector["fi_di"]
+        assert is_speed(fi_di), fi_di
+        assert f_and_d(fi_di) == (vector["f"], vector["d"]), fi_di
+        assert bits_per_s(fi_di, 4000) == vector["bits_at_4000_khz"], fi_di
+        assert slower(fi_di) == vector["slower"], fi_di
+    for fi_di in vectors["reserved"]:
+        assert not is_speed(fi_di), fi_di
+    for vector in vectors["requests"]:
+        request = unhex(vector["bytes"])
+        assert pps_request(vector["protocol"], vector["fi_di"]) == request
+        assert is_pps(request)
+        assert [pps_size(request[:count]) for count in range(5)] == [2, 2, 4, 4, 4]
+    for vector in vectors["agreed"]:
+        assert agreed_speed(unhex(vector["request"]), unhex(vector["answer"])) == vector["fi_di"], vector["name"]
+    for vector in vectors["not_agreed"]:
+        refused(vector["name"], PpsError, agreed_speed, unhex(vector["request"]), unhex(vector["answer"]))
+    return len(vectors["speeds"]) + len(vectors["reserved"]) + len(vectors["agreed"]) + len(vectors["not_agreed"])
+
+
 def check_frames(vectors: "dict[str, Any]") -> int:
     for vector in vectors["commands"]:
         kind, slot, seq, data = vector["fields"]
@@ -166,6 +198,7 @@ CHECKS = {
     "iso7816/tlv": check_tlv,
     "iso7816/status": check_status,
     "iso7816/t0": check_t0,
+    "iso7816/pps": check_pps,
     "ccid/frames": check_frames,
 }
 

@@ -14,7 +14,7 @@ from hardware.virtual.reader import CPYTHON, MICROPYTHON, find_micropython
 from host_bridge.readers.serial_link import open_port
 from protocols.ccid.messages import Answer, Command
 from protocols.ccid.serial_frame import MESSAGE, FrameParser, frame
-from protocols.iso7816.line import CHARACTER, CLK, CONTACTS, PRESENT, RST, VCC, LineParser, characters, message
+from protocols.iso7816.line import CHARACTER, CLK, CONTACTS, PRESENT, RST, SPEED, VCC, LineParser, characters, message
 
 INTERPRETERS = (MICROPYTHON, CPYTHON)
 RUNNING = VCC | CLK | RST
@@ -70,7 +70,10 @@ def well() -> ScriptedCard:
 
 
 class ScriptedSlot:
-    """A contact line whose card does as its script says; `put` changes the card, `contacts` is what was driven."""
+    """A contact line whose card does as its script says; `put` changes the card.
+
+    `contacts` is what was driven, `speeds` each Fi and Di that was set.
+    """
 
     def __init__(self, card: ScriptedCard) -> None:
         self.card: ScriptedCard | None = card
@@ -83,6 +86,7 @@ class ScriptedSlot:
         self._busy = threading.Lock()
         self._running = False
         self.contacts: list[int] = []
+        self.speeds: list[int] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def start(self) -> None:
@@ -149,6 +153,8 @@ class ScriptedSlot:
             self._send(message(CONTACTS, value))
             if rises and self.card is not None:
                 self._send(characters(self.card.reset()))
+        elif kind == SPEED:
+            self.speeds.append(value)
         elif kind == CHARACTER and self.card is not None:
             self._send(characters(self.card.take(value)))
             if len(self.card.taken) == self.card.pulled_after:
@@ -162,6 +168,8 @@ class Host:
     def __init__(self, path: str) -> None:
         self._port = open_port(path)
         self._seq = 0
+        self._parser = FrameParser(from_reader=True)
+        self._found: list[tuple[int, bytes]] = []
 
     def close(self) -> None:
         self._port.close()
@@ -173,16 +181,22 @@ class Host:
         self._port.write(frame(command.to_bytes()))
         return command
 
+    def next(self) -> tuple[int, bytes]:
+        """Kind and bytes of what comes next."""
+        deadline = time.monotonic() + WITHIN_S
+        while not self._found:
+            assert time.monotonic() < deadline, "the reader says nothing"
+            self._found += self._parser.feed(self._port.read(1))
+        return self._found.pop(0)
+
     def heard(self) -> tuple[list[int], Answer]:
         """Kinds of all that came before the next answer, echoes as `MESSAGE`; then that answer."""
-        parser, kinds = FrameParser(from_reader=True), list[int]()
-        deadline = time.monotonic() + WITHIN_S
-        while time.monotonic() < deadline:
-            for kind, found in parser.feed(self._port.read(1)):
-                if kind == MESSAGE and found[0] & 0x80:
-                    return kinds, Answer.from_bytes(found)
-                kinds.append(kind)
-        raise AssertionError("no answer")
+        kinds = list[int]()
+        while True:
+            kind, found = self.next()
+            if kind == MESSAGE and found[0] & 0x80:
+                return kinds, Answer.from_bytes(found)
+            kinds.append(kind)
 
     def ask(self, kind: int, data: str = "", slot: int = 0, special: str = "000000") -> Answer:
         """The answer to a command, which is one to this command."""

@@ -43,7 +43,8 @@ def in_exchange() -> dict[str, Bad]:
         "asks for more than P3": Bad(ScriptedCard({5: ANSWER[:7] + b"\xb2"}), "procedure byte"),
         "NULL storm": Bad(ScriptedCard({5: b"\x60"}, always=b"\x60" * 16), "does not answer"),
         "babbles from the reset on": Bad(ScriptedCard({}, always=b"\x55" * 64), "procedure byte"),
-        "T=0 at another speed only": Bad(ScriptedCard({5: ANSWER}, atrs=(bytes.fromhex("3B90961000"),)), "T=0"),
+        "implicit speed": Bad(ScriptedCard({5: ANSWER}, atrs=(bytes.fromhex("3B90961010"),)), "T=0"),
+        "reserved speed": Bad(ScriptedCard({5: ANSWER}, atrs=(bytes.fromhex("3B907F1000"),)), "T=0"),
         "T=1 first": Bad(ScriptedCard({5: ANSWER}, atrs=(bytes.fromhex("3B80810001"),)), "T=0"),
         "offers T=1 only": Bad(ScriptedCard({5: ANSWER}, atrs=(bytes.fromhex("3B800181"),)), "T=0"),
     }
@@ -119,6 +120,14 @@ def test_contacts_go_on_and_off_in_order(open_slot: OpenSlot) -> None:
     reader, slot = open_slot(well())
     reader.connect().disconnect()
     assert slot.contacts == [VCC, VCC | CLK, VCC | CLK | RST, VCC | CLK, VCC, 0]
+
+
+def test_a_mute_card_is_powered_off_and_on_once(open_slot: OpenSlot) -> None:
+    card = ScriptedCard({5: ANSWER}, atrs=(b"", ATR))
+    reader, slot = open_slot(card, "atr_start=10", "slack=100")
+    connection = reader.connect()
+    assert slot.contacts == [VCC, VCC | CLK, VCC | CLK | RST, VCC | CLK, VCC, 0, VCC, VCC | CLK, VCC | CLK | RST]
+    assert connection.transmit(COMMAND) == RESPONSE
 
 
 def test_reset_is_warm(open_slot: OpenSlot) -> None:

@@ -5,10 +5,20 @@ import socket
 import sys
 
 from firmware.board import Board
-from firmware.contact_line import ContactLine, HostLine, LineLost
-from firmware.slot import Limits, standard_limits
+from firmware.contact_line import CharacterDamaged, ContactLine, HostLine, LineLost
+from firmware.limits import Limits, standard_limits
 from firmware.ticks import elapsed_ms, ticks_ms
-from protocols.iso7816.line import CHARACTER, CONTACTS, PRESENT, LineError, LineParser, characters, message
+from protocols.iso7816.line import (
+    CHARACTER,
+    CONTACTS,
+    DAMAGED,
+    PRESENT,
+    SPEED,
+    LineError,
+    LineParser,
+    characters,
+    message,
+)
 
 try:
     from os import read as read_fd
@@ -43,7 +53,7 @@ class SocketLine(ContactLine):
         self._poll = select.poll()
         self._poll.register(self.socket, select.POLLIN)
         self._parser = LineParser()
-        self._held = bytearray()
+        self._held: "list[int | None]" = []  # None: damaged
         self._greeted = False
         self._contacts = -1
         self._pump_until(lambda: self._greeted)
@@ -57,6 +67,9 @@ class SocketLine(ContactLine):
         self._contacts = -1
         self._write(message(CONTACTS, contacts))
         self._pump_until(lambda: self._contacts == contacts)
+
+    def set_speed(self, fi_di: int, extra_guard: int) -> None:  # noqa: ARG002 - characters take no time here
+        self._write(message(SPEED, fi_di))
 
     def wait_clocks(self, count: int) -> None:
         """Nothing to wait for: the slot takes the contacts in order."""
@@ -72,13 +85,20 @@ class SocketLine(ContactLine):
             left = limit_ms - elapsed_ms(started)
         if self.gone:
             return b""
-        taken = bytes(self._held[:count])
-        self._held = self._held[count:]
-        return taken
+        if self._held and self._held[0] is None:
+            self._held = self._held[1:]
+            raise CharacterDamaged()
+        taken = bytearray()
+        for value in self._held[:count]:
+            if value is None:
+                break
+            taken.append(value)
+        self._held = self._held[len(taken) :]
+        return bytes(taken)
 
     def drop_received(self) -> None:
         self.poll()
-        self._held = bytearray()
+        self._held = []
 
     def _write(self, data: bytes) -> None:
         try:
@@ -110,12 +130,12 @@ class SocketLine(ContactLine):
         return True
 
     def _take(self, kind: int, value: int) -> None:
-        if kind == CHARACTER:
+        if kind in (CHARACTER, DAMAGED):
             if len(self._held) < MAX_HELD:
-                self._held.append(value)
+                self._held.append(value if kind == CHARACTER else None)
         elif kind == CONTACTS:
             self._contacts = value
-            self._held = bytearray()
+            self._held = []
         elif kind == PRESENT:
             self.gone = self.gone or (self.present and not value)
             self.present = bool(value)
@@ -155,20 +175,25 @@ class StandardStreams(HostLine):
 
 
 class UnixBoard(Board):
-    """Arguments: `HOST:PORT` of the virtual slot, then `LIMIT=MILLISECONDS` for fields of `Limits`."""
+    """Arguments: `HOST:PORT` of each virtual slot, then `LIMIT=MILLISECONDS` for fields of `Limits`."""
 
     def __init__(self, arguments: "list[str]") -> None:
-        host, port = arguments[0].split(":")
-        line = SocketLine(host, int(port))
-        self.contact_line = line
+        lines = [_connect(argument) for argument in arguments if "=" not in argument]
+        self.contact_lines = tuple(lines)
         self.host_line = StandardStreams()
-        self.limits = _limits(arguments[1:])
+        self.limits = _limits([argument for argument in arguments if "=" in argument])
         self._any = select.poll()
         self._any.register(sys.stdin, select.POLLIN)
-        self._any.register(line.socket, select.POLLIN)
+        for line in lines:
+            self._any.register(line.socket, select.POLLIN)
 
     def wait(self, limit_ms: int) -> None:
         self._any.poll(limit_ms)
+
+
+def _connect(address: str) -> SocketLine:
+    host, port = address.split(":")
+    return SocketLine(host, int(port))
 
 
 def _limits(arguments: "list[str]") -> Limits:
