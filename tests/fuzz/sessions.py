@@ -104,7 +104,7 @@ def reading(place: tuple[str, str]) -> Step:
 def check(case: tuple[str, list[Step], list[Spoilt], bool]) -> None:
     version, steps, script, forever = case
     with new_card(IMAGES[version]) as card:
-        connection = HostileConnection(VirtualConnection(card), script, forever=forever)
+        connection = HostileConnection(VirtualConnection(card, card.path), script, forever=forever)
         session = CardSession(connection)
         for step in steps:
             connection.count, said = 0, ""

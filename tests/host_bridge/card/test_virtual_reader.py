@@ -111,7 +111,7 @@ def test_a_card_that_cannot_be_written_falls_silent(make: Make, monkeypatch: pyt
 
 def test_a_torn_card_is_mute_until_it_is_reset(make: Make) -> None:
     card = make()
-    connection = VirtualConnection(card)
+    connection = VirtualConnection(card, card.path)
     card.tear_after(100)
     session = CardSession(connection)
     session.read_issuer()

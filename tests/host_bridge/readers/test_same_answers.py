@@ -126,7 +126,8 @@ def said(connection: CardConnection, steps: list[Step]) -> list[tuple[str, str]]
 def test_the_same_answers(behind: str, version: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     connect: Connect = request.getfixturevalue(behind)
     steps = conversation(tmp_path, version)
-    here = VirtualConnection(VirtualCard.create(tmp_path / "here.card", image_of(version), challenges))
+    card = VirtualCard.create(tmp_path / "here.card", image_of(version), challenges)
+    here = VirtualConnection(card, card.path)
     expected = said(here, steps)
     assert [answer[-4:] for _, answer in expected] == [f"{sw:04X}" for _, _, sw in steps]
     folder = tmp_path / "slot"
