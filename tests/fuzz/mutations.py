@@ -29,6 +29,7 @@ class Mutation(NamedTuple):
             "cut": b"",
             "double": found + found,
             "flip": bytes(byte ^ 1 << self.place % 8 for byte in found),
+            "overwrite": (self.data + found[len(self.data) :])[: len(found)],
             "replace": self.data,
             "insert": self.data + found,
             "end": found,
@@ -38,7 +39,7 @@ class Mutation(NamedTuple):
 
 mutation = st.builds(
     Mutation,
-    st.sampled_from(("cut", "double", "flip", "replace", "insert", "end")),
+    st.sampled_from(("flip", "overwrite", "overwrite", "cut", "double", "replace", "insert", "end")),
     st.integers(0, 1000),
     st.integers(0, 8),
     st.one_of(st.binary(max_size=6), st.sampled_from((b"\x00", b"\xff", b"\xee", b"\x80", b"\x7f\xff"))),

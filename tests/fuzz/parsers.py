@@ -4,6 +4,7 @@ import contextlib
 
 from hypothesis import strategies as st
 
+from hardware.virtual.card import file_key
 from hardware.virtual.people import card_image, gallery
 from host_bridge.card.errors import CardError
 from host_bridge.card.session import CardSession
@@ -33,6 +34,7 @@ FILES: list[tuple[str, Directory, File]] = [
     (version, directory, file) for version in versions() for directory, file in card_files(version).all_files()
 ]
 ITEMS: list[Item] = [item for _, _, file in FILES for item in file.items]
+WITH_PARTS = [item for item in ITEMS if item.parts]
 ISSUER_RECORDS = tuple(bytes.fromhex(record) for record in IMAGES["2.00"].files["SSSE EF05"])
 
 
@@ -118,20 +120,26 @@ def contact_line(case: tuple[bytes, bytes]) -> None:
 
 @st.composite
 def item_and_value(draw: st.DrawFn) -> tuple[Item, bytes]:
-    item = draw(st.sampled_from(ITEMS))
+    item = draw(st.one_of(st.sampled_from(ITEMS), st.sampled_from(WITH_PARTS)))
     values = tuple(record[2:] for record in RECORDS if record[0] == item.tag) or (bytes(item.length),)
     return item, draw(st.one_of(like(*values), st.binary(min_size=item.length, max_size=item.length)))
 
 
-records = st.lists(like(*RECORDS), max_size=8).map(tuple)
+@st.composite
+def file_and_records(draw: st.DrawFn) -> tuple[tuple[str, Directory, File], tuple[bytes, ...]]:
+    version, directory, file = draw(st.sampled_from(FILES))
+    own = tuple(map(bytes.fromhex, IMAGES[version].files.get(file_key(directory, file), ()))) or RECORDS
+    return (version, directory, file), tuple(draw(st.lists(st.one_of(like(*own), like(*RECORDS)), max_size=8)))
+
+
 SENT = tuple(map(bytes.fromhex, ("00A40000023F00", "00B2030406", "0084000008", "00200000", "0020000003000000")))
-HEARD = tuple(map(bytes.fromhex, ("B20304332E30309000", "A49000", "60DB9000", "845BA5609000")))
+HEARD = (*map(bytes.fromhex, ("B20304332E30309000", "A49000", "60DB9000", "845BA5609000")), b"\xb2" + bytes(300))
 
 TARGETS = (
     Target("TLV", like(*RECORDS, FCI), tlvs),
     Target("ATR", like(*ATRS), answer_to_reset),
     Target("FCI", st.tuples(like(FCI), like(*ISSUER_RECORDS)), selected),
     Target("item", item_and_value(), an_item),
-    Target("content", st.tuples(st.sampled_from(FILES), records), content),
+    Target("content", file_and_records(), content),
     Target("T=0", st.tuples(like(*SENT), like(*HEARD)), contact_line),
 )

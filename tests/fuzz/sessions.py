@@ -45,14 +45,17 @@ class Spoilt(NamedTuple):
 
 
 HONEST = Spoilt(False, None, ())
+NOTHING = Spoilt(False, 0x9000, (Mutation("end", 0, 0, b""),))
+"""Success without data."""
 
 
 class HostileConnection:
-    """A card's connection; the answers are spoilt one after the other, from the beginning again if `forever`."""
+    """A card's connection; the first answers are honest, then each is spoilt as the script says, or for ever so."""
 
-    def __init__(self, connection: VirtualConnection, script: Iterable[Spoilt], *, forever: bool) -> None:
+    def __init__(self, connection: VirtualConnection, honest: int, script: Iterable[Spoilt], *, forever: bool) -> None:
         self._connection = connection
-        self._script: Iterator[Spoilt] = iter(itertools.cycle(script) if forever else script)
+        spoilt = itertools.cycle(script) if forever else script
+        self._script: Iterator[Spoilt] = itertools.chain(itertools.repeat(HONEST, honest), spoilt)
         self.count = 0
 
     @property
@@ -101,10 +104,10 @@ def reading(place: tuple[str, str]) -> Step:
     return read
 
 
-def check(case: tuple[str, list[Step], list[Spoilt], bool]) -> None:
-    version, steps, script, forever = case
+def check(case: tuple[str, list[Step], int, list[Spoilt], bool]) -> None:
+    version, steps, honest, script, forever = case
     with new_card(IMAGES[version]) as card:
-        connection = HostileConnection(VirtualConnection(card, card.path), script, forever=forever)
+        connection = HostileConnection(VirtualConnection(card, card.path), honest, script, forever=forever)
         session = CardSession(connection)
         for step in steps:
             connection.count, said = 0, ""
@@ -117,7 +120,7 @@ def check(case: tuple[str, list[Step], list[Spoilt], bool]) -> None:
 
 
 spoilt = st.one_of(
-    st.just(HONEST),
+    st.sampled_from((HONEST, NOTHING)),
     st.builds(Spoilt, st.just(False), st.none(), mutations),
     st.builds(Spoilt, st.just(False), st.one_of(st.sampled_from(STATUS_WORDS), st.integers(0, 0xFFFF)), mutations),
     st.builds(Spoilt, st.booleans(), st.none(), st.just(())),
@@ -126,7 +129,7 @@ steps = st.lists(st.one_of(st.sampled_from(STEPS), st.sampled_from(PLACES).map(r
 TARGETS = (
     Target(
         "session",
-        st.tuples(st.sampled_from(versions()), steps, st.lists(spoilt, max_size=30), st.booleans()),
+        st.tuples(st.sampled_from(versions()), steps, st.integers(0, 24), st.lists(spoilt, max_size=20), st.booleans()),
         check,
     ),
 )
