@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from hardware.virtual.faults import open_chip
+from hardware.virtual.line_faults import FaultsError, load_faults
 from hardware.virtual.reader import ReaderProcess, ReaderStartError
 from hardware.virtual.slot import VirtualSlot, sentence
 
@@ -28,6 +29,9 @@ def run(
     slot: Annotated[
         Path, typer.Option(help="卡槽目录 · Folder that is the slot: the one *.card file in it is the card")
     ],
+    faults: Annotated[
+        Path | None, typer.Option(help="故障脚本 · Script of how the card misbehaves on the line")
+    ] = None,
     link: Annotated[Path | None, typer.Option(help="串口链接 · Symbolic link to make to the reader's pty")] = None,
 ) -> None:
     """运行虚拟读卡器，直到被终止 · Run a virtual reader until it is ended.
@@ -40,9 +44,10 @@ def run(
     try:
         if not slot.is_dir():
             raise ReaderStartError(f"{slot} is no folder")
-        reader = ReaderProcess(VirtualSlot(slot, open_chip, _say), link=link)
+        rules = load_faults(faults) if faults else ()
+        reader = ReaderProcess(VirtualSlot(slot, open_chip, _say, faults=rules), link=link)
         reader.start()
-    except ReaderStartError as error:
+    except (ReaderStartError, FaultsError) as error:
         _say(sentence("virtual_reader_not_started", reason=str(error)))
         raise typer.Exit(1) from None
     ready = {"ready": True, "path": reader.path, "interpreter": reader.interpreter, "slot": str(slot)}

@@ -5,26 +5,31 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
 from hardware.virtual.card import CardFileError, VirtualCard
-from protocols.iso7816.apdu import MAX_LE, CommandApdu, ResponseApdu
+from hardware.virtual.card_side import CardSide, Chip
+from hardware.virtual.line_faults import Fault, Faults, Sent
+from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.line import (
     CHARACTER,
     CLK,
     CONTACTS,
     CONTACTS_OFF,
+    DAMAGED,
     PRESENT,
     RST,
+    SPEED,
     VCC,
     LineError,
     LineParser,
     characters,
     message,
 )
-from protocols.iso7816.t0 import HEADER_SIZE
+from protocols.iso7816.pps import DEFAULT_FI_DI
 from protocols.texts.catalogue import texts
 
 logger = logging.getLogger(__name__)
@@ -33,6 +38,7 @@ SUFFIX = ".card"
 LOOK_EVERY_S = 0.025
 SENDS_WITHIN_S = 5.0
 CHUNK = 4096
+BURST, BURST_EVERY_S = 16, 0.005
 RUNNING = VCC | CLK | RST
 
 
@@ -40,16 +46,6 @@ def sentence(key: str, **facts: str) -> str:
     """A catalogue text on one line: number, Chinese, English."""
     text = texts()[key]
     return f"{text.number} {text.zh.fill(facts).what} · {text.en.fill(facts).what}"
-
-
-class Chip(Protocol):
-    """What the slot powers: `hardware.virtual.card.VirtualCard`."""
-
-    def reset(self) -> bytes: ...
-
-    def takes_data(self, ins: int) -> bool: ...
-
-    def command(self, command: CommandApdu) -> ResponseApdu: ...
 
 
 class CardFile(NamedTuple):
@@ -71,6 +67,7 @@ class VirtualSlot:
     """Serves one contact-line client at a time on `address`, from its own thread.
 
     Two card files are no card; a file that makes no card neither. `say` hears the reason in a sentence.
+    `faults` are how its cards misbehave, from the moment each is put in.
     """
 
     def __init__(
@@ -78,8 +75,10 @@ class VirtualSlot:
         folder: Path,
         open_card: Callable[[Path], Chip] = VirtualCard.open,
         say: Callable[[str], None] = logger.warning,
+        faults: Iterable[Fault] = (),
     ) -> None:
         self._folder, self._open_card, self._say = folder, open_card, say
+        self._faults = tuple(faults)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
         host, port = self._listener.getsockname()
         self.address = f"{host}:{port}"
@@ -93,8 +92,10 @@ class VirtualSlot:
         self._file: CardFile | None = None
         self._refused: CardFile | None = None
         self._chip: Chip | None = None
+        self._card: CardSide | None = None
         self._contacts = CONTACTS_OFF
-        self._command = bytearray()
+        self._speed = DEFAULT_FI_DI
+        self._waiting: deque[tuple[float, Sent]] = deque()
 
     def start(self) -> None:
         self._thread.start()
@@ -115,14 +116,21 @@ class VirtualSlot:
     def _serve(self) -> None:
         while not self._stopping.is_set():
             self._look()
+            self._deliver()
             heard = self._client or self._listener
-            if not select.select([heard], [], [], LOOK_EVERY_S)[0]:
+            if not select.select([heard], [], [], self._patience())[0]:
                 continue
             if self._client is None:
                 self._accept()
             else:
                 self._hear()
         self._hang_up()
+
+    def _patience(self) -> float:
+        """Until the folder is to be looked at, or the card has something to say."""
+        if not self._waiting:
+            return LOOK_EVERY_S
+        return min(LOOK_EVERY_S, max(self._waiting[0][0] - time.monotonic(), BURST_EVERY_S))
 
     def _accept(self) -> None:
         self._client, _ = self._listener.accept()
@@ -143,6 +151,8 @@ class VirtualSlot:
         for kind, value in found:
             if kind == CONTACTS:
                 self._set_contacts(value)
+            elif kind == SPEED:
+                self._speed = value
             elif kind == CHARACTER:
                 self._take_character(value)
 
@@ -152,7 +162,8 @@ class VirtualSlot:
         self._client = None
         self._connected.clear()
         self._contacts = CONTACTS_OFF
-        self._command.clear()
+        self._speed = DEFAULT_FI_DI
+        self._waiting.clear()
 
     def _send(self, data: bytes) -> None:
         if self._client is None:
@@ -198,12 +209,13 @@ class VirtualSlot:
             self._refused = file
             self._tell(sentence("slot_card_unusable", reason=str(error)))
             return
+        self._card = CardSide(self._chip, Faults(self._faults), self._perform)
         self._file, self._refused, self._said = file, None, ""
         self._send(message(PRESENT, 1))
 
     def _remove(self) -> None:
-        self._chip = self._file = None
-        self._command.clear()
+        self._chip = self._card = self._file = None
+        self._waiting.clear()
         self._send(message(PRESENT, 0))
 
     def _tell(self, what: str) -> None:
@@ -211,46 +223,54 @@ class VirtualSlot:
             self._said = what
             self._say(what)
 
-    # The card's side of T=0
+    # The contacts
 
     def _set_contacts(self, contacts: int) -> None:
         rises = contacts == RUNNING and self._contacts != RUNNING
         self._contacts = contacts
-        self._command.clear()
+        self._waiting.clear()
         self._send(message(CONTACTS, contacts))
-        if rises and self._chip is not None:
-            self._send(characters(self._chip.reset()))
+        if rises and self._card is not None:
+            self._say_for_card(self._card.reset())
 
     def _take_character(self, value: int) -> None:
-        if self._chip is None or self._contacts != RUNNING:
-            return
-        self._command.append(value)
-        if len(self._command) < HEADER_SIZE:
-            return
-        ins, p3 = self._command[1], self._command[4]
-        incoming = p3 if self._chip.takes_data(ins) else 0
-        if len(self._command) == HEADER_SIZE + incoming:
-            self._answer()
-        elif len(self._command) == HEADER_SIZE:
-            self._send(characters(bytes([ins])))
+        if self._card is not None and self._contacts == RUNNING:
+            self._say_for_card(self._card.take(value, self._speed))
 
-    def _answer(self) -> None:
-        """Perform the complete command. A card pulled before or while it works answers nothing."""
-        cla, ins, p1, p2, p3 = self._command[:HEADER_SIZE]
-        data = bytes(self._command[HEADER_SIZE:])
-        self._command.clear()
+    def _say_for_card(self, sent: list[Sent]) -> None:
+        for each in sent:
+            due = max(time.monotonic(), self._waiting[-1][0] if self._waiting else 0.0)
+            self._waiting.append((due + each.pause_ms / 1000, each))
+        self._deliver()
+
+    def _deliver(self) -> None:
+        """Send what is due; what has no end a burst at a time."""
+        while self._waiting and self._waiting[0][0] <= time.monotonic():
+            _, sent = self._waiting[0]
+            if sent.endless:
+                self._send(characters(sent.characters * BURST))
+                return
+            self._waiting.popleft()
+            if sent.pulled:
+                self._refused = self._file
+                self._remove()
+            elif sent.damaged or sent.speed != self._speed:
+                self._send(message(DAMAGED, 0) * len(sent.characters))
+            else:
+                self._send(characters(sent.characters))
+
+    def _perform(self, command: CommandApdu) -> ResponseApdu | None:
+        """None for a card that was pulled before or while it worked."""
         if self._chip is None or self._file is None:
-            return
-        # T=0 has no P3 of "nothing": 00 is 256 expected, or case 1
-        le = None if self._chip.takes_data(ins) else p3 or MAX_LE
+            return None
         try:
             if not self._file.path.exists():
-                return
-            response = self._chip.command(CommandApdu(cla, ins, p1, p2, data, le))
+                return None
+            response = self._chip.command(command)
             self._file = CardFile.at(self._file.path)
         except OSError:
-            return
+            return None
         except CardFileError as error:
             self._tell(sentence("slot_card_unusable", reason=str(error)))
-            return
-        self._send(characters((bytes([ins]) + response.data if response.data else b"") + response.to_bytes()[-2:]))
+            return None
+        return response

@@ -12,7 +12,7 @@ import contextlib
 import socket
 from typing import Self
 
-from hardware.virtual.slot import Chip
+from hardware.virtual.card_side import Chip
 from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from protocols.iso7816.status import SW_WRONG_LENGTH
 

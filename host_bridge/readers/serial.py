@@ -21,13 +21,17 @@ from protocols.ccid.messages import (
     ERROR_PROTOCOL,
     GET_SLOT_STATUS,
     ICC_ABSENT,
+    ICC_ACTIVE,
     ICC_POWER_OFF,
     ICC_POWER_ON,
+    SET_PARAMETERS,
     XFR_BLOCK,
     Answer,
 )
+from protocols.ccid.parameters import T0Parameters
 from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr, AtrError
+from protocols.iso7816.pps import DEFAULT_FI_DI, is_speed
 
 _REASONS = {
     ERROR_MUTE: "the card does not answer",
@@ -142,9 +146,22 @@ def _power_on(link: SerialLink, absent: type[ReaderError]) -> Atr:
     if answer.failed:
         raise _error_of(answer, absent)
     try:
-        return Atr.from_bytes(answer.data)
+        atr = Atr.from_bytes(answer.data)
     except AtrError as error:
         raise CardMute(str(error)) from None
+    if link.is_ours and atr.ta2 is None:
+        _agree_on_speed(link, atr, absent)
+    return atr
+
+
+def _agree_on_speed(link: SerialLink, atr: Atr, absent: type[ReaderError]) -> None:
+    """What the card offers in TA1. Our firmware does the PPS, and falls back by itself where that fails."""
+    if atr.ta1 in (None, DEFAULT_FI_DI) or not is_speed(atr.ta1):
+        return
+    wanted = T0Parameters(atr.ta1, atr.tc1 or 0, atr.waiting_integer)
+    answer = link.ask(SET_PARAMETERS, wanted.to_bytes())
+    if answer.icc != ICC_ACTIVE:
+        raise _error_of(answer, absent)
 
 
 def _error_of(answer: Answer, absent: type[ReaderError]) -> ReaderError:

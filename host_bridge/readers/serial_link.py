@@ -65,6 +65,7 @@ class SerialLink:
     """One reader's port. `ask` opens it when needed and closes it when it fails.
 
     `generation` counts the times it was opened: what was powered before the last one no longer is.
+    `is_ours`: the reader runs our firmware.
     """
 
     def __init__(  # noqa: PLR0917
@@ -82,7 +83,7 @@ class SerialLink:
         self._port: Port | None = None
         self._lock: PortLock | None = None
         self._seq = 0
-        self._asks_again = False
+        self.is_ours = False
         self.generation = 0
 
     @property
@@ -112,7 +113,7 @@ class SerialLink:
             raise ReaderUnavailable(f"{self.path} cannot be opened") from error
         self.generation += 1
         name = self._ask(ESCAPE, ESCAPE_FIRMWARE_NAME, TRIES).data
-        self._asks_again = name.startswith(OUR_FIRMWARE)
+        self.is_ours = name.startswith(OUR_FIRMWARE)
 
     def close(self) -> None:
         """Harmless when closed."""
@@ -151,7 +152,7 @@ class SerialLink:
             raise OSError(errno.ENODEV, "closed")
         port.reset_input_buffer()
         port.write(frame(command.to_bytes()))
-        may_repeat = command.kind != XFR_BLOCK or self._asks_again
+        may_repeat = command.kind != XFR_BLOCK or self.is_ours
         parser = FrameParser(from_reader=True)
         heard = alive = self._monotonic()
         while (now := self._monotonic()) < min(alive + self._silence_s, deadline):

@@ -30,10 +30,10 @@ def bits_per_s(fi_di: int, clock_khz: int) -> int:
 
 
 def slower(fi_di: int) -> int:
-    """The next lower D with the same F; the default speed below the lowest."""
+    """The next lower D of 1, 2, 4 … 64 with the same F; the default speed below the lowest."""
     d = _D[fi_di & 0x0F]
-    lower = [i for i in range(len(_D)) if 0 < _D[i] < d]
-    return fi_di & 0xF0 | max(lower, key=lambda i: _D[i]) if lower else DEFAULT_FI_DI
+    lower = [di for di in range(1, 8) if _D[di] < d]
+    return fi_di & 0xF0 | lower[-1] if lower else DEFAULT_FI_DI
 
 
 def pps_request(protocol: int, fi_di: int) -> bytes:

@@ -1,13 +1,18 @@
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from hardware.virtual.line_faults import load_faults
+from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.reader import ReaderProcess
+from hardware.virtual.slot import VirtualSlot
 from host_bridge.readers.serial import SerialReader
-from tests.firmware.rig import INTERPRETERS, Host, ScriptedCard, ScriptedSlot, demand
+from tests.firmware.rig import INTERPRETERS, ChipWithAtr, Host, ScriptedCard, ScriptedSlot, demand
 
 OpenSlot = Callable[..., tuple[SerialReader, ScriptedSlot]]
 OpenHost = Callable[..., tuple[Host, ScriptedSlot]]
+Misbehave = Callable[..., ReaderProcess]
 
 
 @pytest.fixture(params=INTERPRETERS)
@@ -51,4 +56,24 @@ def open_host(interpreter: str) -> Iterator[OpenHost]:
     yield start
     for process, host in started:
         host.close()
+        process.stop()
+
+
+@pytest.fixture
+def misbehave(interpreter: str, tmp_path: Path) -> Iterator[Misbehave]:
+    """Starts the firmware on a virtual slot whose card keeps to a fault script; with another ATR where one is given."""
+    started: list[ReaderProcess] = []
+
+    def start(script: str, *limits: str, atr: bytes | None = None) -> ReaderProcess:
+        (tmp_path / "faults.toml").write_text(script)
+        folder = tmp_path / "slot"
+        folder.mkdir()
+        make_card(load_person(DEFAULT_PERSON), folder / "employee.card")
+        slot = VirtualSlot(folder, lambda path: ChipWithAtr(path, atr), faults=load_faults(tmp_path / "faults.toml"))
+        started.append(ReaderProcess(slot, interpreter=interpreter, limits=limits))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for process in started:
         process.stop()

@@ -7,13 +7,16 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+from hardware.virtual.card import VirtualCard
 from hardware.virtual.reader import CPYTHON, MICROPYTHON, find_micropython
 from host_bridge.readers.serial_link import open_port
 from protocols.ccid.messages import Answer, Command
 from protocols.ccid.serial_frame import MESSAGE, FrameParser, frame
+from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.line import CHARACTER, CLK, CONTACTS, PRESENT, RST, SPEED, VCC, LineParser, characters, message
 
 INTERPRETERS = (MICROPYTHON, CPYTHON)
@@ -160,6 +163,23 @@ class ScriptedSlot:
             if len(self.card.taken) == self.card.pulled_after:
                 self.card = None
                 self._send(message(PRESENT, 0))
+
+
+class ChipWithAtr:
+    """A virtual card that answers to reset with something else."""
+
+    def __init__(self, path: Path, atr: bytes | None) -> None:
+        self._card, self._atr = VirtualCard.open(path), atr
+
+    def reset(self) -> bytes:
+        own = self._card.reset()
+        return own if self._atr is None else self._atr
+
+    def takes_data(self, ins: int) -> bool:
+        return self._card.takes_data(ins)
+
+    def command(self, command: CommandApdu) -> ResponseApdu:
+        return self._card.command(command)
 
 
 class Host:

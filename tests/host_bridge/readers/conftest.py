@@ -7,9 +7,9 @@ import pytest
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.reader import ReaderProcess
 from hardware.virtual.slot import VirtualSlot
-from tests.firmware.rig import INTERPRETERS, demand
+from tests.firmware.rig import INTERPRETERS, ChipWithAtr, demand
 
-StartReader = Callable[[], ReaderProcess]
+StartReader = Callable[..., ReaderProcess]
 
 
 @pytest.fixture(params=INTERPRETERS)
@@ -37,8 +37,9 @@ def link(tmp_path: Path) -> Path:
 def start_reader(interpreter: str, slot_folder: Path, link: Path) -> Iterator[StartReader]:
     with contextlib.ExitStack() as stack:
 
-        def start() -> ReaderProcess:
-            process = ReaderProcess(VirtualSlot(slot_folder), link=link, interpreter=interpreter)
+        def start(atr: bytes | None = None) -> ReaderProcess:
+            slot = VirtualSlot(slot_folder, lambda path: ChipWithAtr(path, atr))
+            process = ReaderProcess(slot, link=link, interpreter=interpreter)
             process.start()
             stack.callback(process.stop)
             return process

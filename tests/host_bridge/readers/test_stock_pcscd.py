@@ -85,6 +85,22 @@ def test_a_card_pulled_before_pcscd_looked_is_removed(reader: Reader, slot_folde
         connection.transmit(SELECT_SSSE)
 
 
+@pytest.mark.parametrize("atr", ["3B1096", "3B90961000", "3B1013"], ids=["TA1 96", "specific mode at 96", "TA1 13"])
+def test_a_card_is_used_at_its_own_speed(daemon: Pcscd, start_reader: StartReader, link: Path, atr: str) -> None:
+    """The virtual card hears nothing at another speed than it told or agreed on."""
+    start_reader(bytes.fromhex(atr))
+    name = daemon.start_serial(link, PROFILES[0])
+    wait_until("the card", lambda: card_present(name))
+    reader = open_reader(f"pcsc:{name}")
+    for _ in range(2):
+        connection = reader.connect()
+        assert connection.atr.to_bytes().hex().upper() == atr
+        assert connection.transmit(READ_VERSION) == VERSION
+        connection.reset()
+        assert connection.transmit(READ_VERSION) == VERSION
+    reader.close()
+
+
 def test_the_technicians_tools_see_reader_and_card(name: str, slot_folder: Path) -> None:
     atr = VirtualCard.open(slot_folder / "employee.card").reset()
     assert name in said_by("opensc-tool", "--list-readers")

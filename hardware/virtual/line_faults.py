@@ -1,0 +1,121 @@
+"""How a virtual card misbehaves on the contact line: rules as data, applied to the characters it sends."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+Phase = Literal["atr", "pps", "command"]
+Deed = Literal["insert", "replace", "damage", "pause", "mute", "pull", "single"]
+
+
+class FaultsError(ValueError):
+    """No fault script; the text says where."""
+
+
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One rule. `at` counts the characters the card sends in a phase, from 0; every command is a phase.
+
+    insert: `characters` before it, `count` times, 0 without end. replace: `characters` in its place. damage: its
+    parity stays wrong. pause: `ms` before it. mute: nothing from it on, until the next reset. pull: the card leaves.
+    single: every byte of the command has a procedure byte of its own.
+    A rule holds in `times` phases after the first `spared` ones (0: in all), at `speed` alone where that is given.
+    """
+
+    phase: Phase
+    does: Deed
+    at: int = 0
+    characters: str = msgspec.field(default="", name="bytes")
+    count: int = 1
+    ms: int = 0
+    spared: int = 0
+    times: int = 0
+    speed: int | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            bytes.fromhex(self.characters)
+        except ValueError as error:
+            raise ValueError(f"bytes: {error}") from None
+
+    def holds(self, phases: int, speed: int) -> bool:
+        """In the n-th phase of its kind, from 0, at this speed."""
+        in_time = phases >= self.spared and (not self.times or phases < self.spared + self.times)
+        return in_time and self.speed in (None, speed)
+
+
+class Sent(NamedTuple):
+    """Characters that the card sends, at its speed, `pause_ms` after those before."""
+
+    characters: bytes
+    speed: int
+    pause_ms: int = 0
+    damaged: bool = False
+    endless: bool = False
+    pulled: bool = False
+
+
+class _Script(msgspec.Struct, forbid_unknown_fields=True):
+    fault: list[Fault] = []
+
+
+def load_faults(path: Path) -> tuple[Fault, ...]:
+    """The `[[fault]]` tables of a TOML file; `FaultsError`."""
+    try:
+        return tuple(msgspec.toml.decode(path.read_bytes(), type=_Script).fault)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise FaultsError(f"{path}: {error}") from None
+
+
+class Faults:
+    """Applies rules to what one card sends."""
+
+    def __init__(self, rules: Iterable[Fault] = ()) -> None:
+        self._rules = tuple(rules)
+        self._phases: dict[Phase, int] = {}
+        self._phase: Phase = "atr"
+        self._holding: tuple[Fault, ...] = ()
+        self._at = 0
+        self._mute = False
+
+    @property
+    def single(self) -> bool:
+        """Whether the command that began is done byte by byte."""
+        return any(rule.does == "single" for rule in self._holding)
+
+    def begin(self, phase: Phase, speed: int) -> None:
+        """What is applied next belongs to a new phase."""
+        if phase == "atr":
+            self._mute = False
+        count = self._phases.get(phase, 0)
+        self._phases[phase] = count + 1
+        self._holding = tuple(rule for rule in self._rules if rule.phase == phase and rule.holds(count, speed))
+        self._at = 0
+
+    def apply(self, characters: bytes, speed: int) -> Iterator[Sent]:
+        """What becomes of them."""
+        for value in characters:
+            rules = [rule for rule in self._holding if rule.at == self._at]
+            self._at += 1
+            pause_ms, sent, damaged = 0, bytes([value]), False
+            for rule in rules:
+                match rule.does:
+                    case "insert":
+                        yield Sent(bytes.fromhex(rule.characters) * max(rule.count, 1), speed, endless=not rule.count)
+                        self._mute = self._mute or not rule.count
+                    case "replace":
+                        sent = bytes.fromhex(rule.characters)
+                    case "damage":
+                        damaged = True
+                    case "pause":
+                        pause_ms += rule.ms
+                    case "mute":
+                        self._mute = True
+                    case "pull":
+                        self._mute = True
+                        yield Sent(b"", speed, pulled=True)
+                    case "single":
+                        pass
+            if not self._mute and sent:
+                yield Sent(sent, speed, pause_ms, damaged)
