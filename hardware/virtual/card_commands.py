@@ -10,9 +10,10 @@ import msgspec
 import typer
 
 from hardware.virtual.card import CardFileError, VirtualCard, file_key
+from hardware.virtual.card_side import Chip
 from hardware.virtual.faults import chip_of, with_fault
 from hardware.virtual.people import PersonFileError, gallery, load_person, make_card
-from hardware.virtual.slot import Chip, sentence
+from hardware.virtual.slot import sentence
 from hardware.virtual.vpcd import VpcdError, VpcdSlot
 from protocols.iso7816.apdu import ApduError, CommandApdu
 from protocols.iso7816.status import meaning

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.card_file import CardFileError
+from hardware.virtual.card_side import Chip
 from hardware.virtual.fault_behaviours import (
     OK,
     TRIES,
@@ -46,7 +47,6 @@ from hardware.virtual.fault_behaviours import (
     without_version,
 )
 from hardware.virtual.faulty_card import Behaviour, Fault, FaultyCard
-from hardware.virtual.slot import Chip
 from protocols.iso7816 import status
 from protocols.sscard import commands
 from protocols.sscard.files import CardFiles

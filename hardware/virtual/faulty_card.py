@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hardware.virtual.slot import Chip
+from hardware.virtual.card_side import Chip
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.sscard import commands

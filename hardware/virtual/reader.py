@@ -1,4 +1,4 @@
-"""A reader without hardware: the firmware's own files in an interpreter behind a pty, with a virtual slot."""
+"""A reader without hardware: the firmware's own files in an interpreter behind a pty, with virtual slots."""
 
 import contextlib
 import os
@@ -58,22 +58,23 @@ class ReaderProcess:
     """One reader: `path` is what a host opens. It never restarts by itself."""
 
     def __init__(
-        self, slot: Slot, *, link: Path | None = None, interpreter: str | None = None, limits: Sequence[str] = ()
+        self, *slots: Slot, link: Path | None = None, interpreter: str | None = None, limits: Sequence[str] = ()
     ) -> None:
         """`link` will point to the pty; `limits` are for the unix board. `ReaderStartError` as `firmware_command`."""
-        self._slot, self._link, self._limits = slot, link, limits
+        self._slots, self._link, self._limits = slots, link, limits
         self.interpreter, self._command = firmware_command(interpreter)
         self._slave: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.path = ""
 
     def start(self) -> None:
-        """Returns when the firmware has found its slot; `ReaderStartError` otherwise."""
-        self._slot.start()
+        """Returns when the firmware has found its slots; `ReaderStartError` otherwise."""
+        for slot in self._slots:
+            slot.start()
         try:
-            self._start_firmware(self._slot.address)
+            self._start_firmware()
             deadline = time.monotonic() + STARTS_WITHIN_S
-            while not self._slot.wait_connected(LOOK_EVERY_S):
+            while not all(slot.wait_connected(LOOK_EVERY_S) for slot in self._slots):
                 if not self.running() or time.monotonic() > deadline:
                     raise ReaderStartError("the firmware did not start")
             self._make_link()
@@ -90,7 +91,7 @@ class ReaderProcess:
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
-        """End the firmware, take the link away, close the slot; harmless when stopped."""
+        """End the firmware, take the link away, close the slots; harmless when stopped."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -102,15 +103,16 @@ class ReaderProcess:
         if self._slave is not None:
             os.close(self._slave)
             self._slave = None
-        self._slot.stop()
+        for slot in self._slots:
+            slot.stop()
 
-    def _start_firmware(self, slot_address: str) -> None:
+    def _start_firmware(self) -> None:
         master, self._slave = pty.openpty()
         try:
             tty.setraw(self._slave)
             self.path = os.ttyname(self._slave)
             self._process = subprocess.Popen(
-                [*self._command, slot_address, *self._limits],
+                [*self._command, *(slot.address for slot in self._slots), *self._limits],
                 stdin=master,
                 stdout=master,
                 cwd=ROOT,

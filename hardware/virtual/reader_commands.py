@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hardware.virtual.faults import open_chip
+from hardware.virtual.chips import chip_at
 from hardware.virtual.line_faults import FaultsError, load_faults
 from hardware.virtual.reader import ReaderProcess, ReaderStartError
 from hardware.virtual.slot import VirtualSlot, sentence
@@ -29,6 +29,9 @@ def run(
     slot: Annotated[
         Path, typer.Option(help="卡槽目录 · Folder that is the slot: the one *.card file in it is the card")
     ],
+    sam: Annotated[
+        Path | None, typer.Option(help="安全模块卡槽目录 · Folder that is the second slot, for a SAM")
+    ] = None,
     faults: Annotated[
         Path | None, typer.Option(help="故障脚本 · Script of how the card misbehaves on the line")
     ] = None,
@@ -36,21 +39,29 @@ def run(
 ) -> None:
     """运行虚拟读卡器，直到被终止 · Run a virtual reader until it is ended.
 
-    Prints one JSON line when ready: {"ready": true, "path": …, "interpreter": …, "slot": …}.
+    Prints one JSON line when ready: {"ready": true, "path": …, "interpreter": …, "slot": …, "sam": …}.
     """
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        if not slot.is_dir():
-            raise ReaderStartError(f"{slot} is no folder")
+        for folder in filter(None, (slot, sam)):
+            if not folder.is_dir():
+                raise ReaderStartError(f"{folder} is no folder")
         rules = load_faults(faults) if faults else ()
-        reader = ReaderProcess(VirtualSlot(slot, open_chip, _say, faults=rules), link=link)
+        slots = [VirtualSlot(slot, chip_at, _say, rules), *([VirtualSlot(sam, chip_at, _say)] if sam else [])]
+        reader = ReaderProcess(*slots, link=link)
         reader.start()
     except (ReaderStartError, FaultsError) as error:
         _say(sentence("virtual_reader_not_started", reason=str(error)))
         raise typer.Exit(1) from None
-    ready = {"ready": True, "path": reader.path, "interpreter": reader.interpreter, "slot": str(slot)}
+    ready = {
+        "ready": True,
+        "path": reader.path,
+        "interpreter": reader.interpreter,
+        "slot": str(slot),
+        "sam": str(sam) if sam else None,
+    }
     typer.echo(json.dumps(ready, ensure_ascii=False))
     sys.stdout.flush()
     while not ended.wait(WATCH_EVERY_S):

@@ -1,4 +1,4 @@
-"""A card slot made of a folder: the one `*.card` file in it is the card (`protocols.iso7816.line`)."""
+"""A card slot made of a folder: the one `*.card` or `*.sam` file in it is the card (`protocols.iso7816.line`)."""
 
 import logging
 import select
@@ -34,7 +34,7 @@ from protocols.texts.catalogue import texts
 
 logger = logging.getLogger(__name__)
 
-SUFFIX = ".card"
+SUFFIXES = (".card", ".sam")
 LOOK_EVERY_S = 0.025
 SENDS_WITHIN_S = 5.0
 CHUNK = 4096
@@ -191,7 +191,8 @@ class VirtualSlot:
 
     def _find(self) -> CardFile | None:
         try:
-            paths = [path for path in self._folder.glob(f"*{SUFFIX}") if not path.name.startswith(".")]
+            found = [path for path in self._folder.iterdir() if path.suffix in SUFFIXES]
+            paths = [path for path in found if not path.name.startswith(".")]
             if len(paths) == 1:
                 return CardFile.at(paths[0])
         except OSError:

@@ -33,6 +33,7 @@ class FoundReader(NamedTuple):
 def open_reader(address: str) -> Reader:
     """The reader at an address, not yet opened; `AddressError` where it names none.
 
+    Readers at the slots of one `serial:` path share its port; a command of one waits for that of another.
     `ReaderUnavailable` where this installation lacks what the scheme needs.
     """
     scheme, colon, rest = address.partition(":")
@@ -40,9 +41,10 @@ def open_reader(address: str) -> Reader:
         raise AddressError(f"{address!r} is no reader address: {FORMS}")
     if scheme == SERIAL:
         from host_bridge.readers.serial import SerialReader  # noqa: PLC0415 - one scheme's parts only
+        from host_bridge.readers.serial_link import shared_link  # noqa: PLC0415
 
         path, _, slot = rest.partition("#")
-        return SerialReader(path, _slot(slot, address))
+        return SerialReader(path, _slot(slot, address), link=shared_link(path))
     if scheme == PCSC:
         from host_bridge.readers.pcsc import PcscReader  # noqa: PLC0415
 

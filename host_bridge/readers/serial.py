@@ -1,7 +1,6 @@
 """A CCID reader on a serial port: `serial:PATH[#SLOT]`."""
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -48,8 +47,8 @@ _REASONS = {
 class SerialConnection:
     """The card of one power-on. The first error ends it: every later call raises the same."""
 
-    def __init__(self, link: SerialLink, busy: threading.RLock, atr: Atr) -> None:
-        self._link, self._busy, self._atr = link, busy, atr
+    def __init__(self, link: SerialLink, slot: int, atr: Atr) -> None:
+        self._link, self._slot, self._atr = link, slot, atr
         self._generation = link.generation
         self._ended: ReaderError | None = None
 
@@ -59,7 +58,7 @@ class SerialConnection:
 
     def transmit(self, command: CommandApdu) -> ResponseApdu:
         with self._until_error():
-            answer = self._link.ask(XFR_BLOCK, command.to_tpdu())
+            answer = self._link.ask(XFR_BLOCK, command.to_tpdu(), slot=self._slot)
             if answer.failed:
                 raise _error_of(answer, CardRemoved)
             try:
@@ -71,12 +70,12 @@ class SerialConnection:
 
     def reset(self) -> Atr:
         with self._until_error():
-            self._atr = _power_on(self._link, CardRemoved)
+            self._atr = _power_on(self._link, self._slot, CardRemoved)
         return self._atr
 
     def disconnect(self) -> None:
-        with self._busy, contextlib.suppress(ReaderError), self._until_error():
-            self._link.ask(ICC_POWER_OFF, tries=1)
+        with self._link.busy, contextlib.suppress(ReaderError), self._until_error():
+            self._link.ask(ICC_POWER_OFF, tries=1, slot=self._slot)
         self.end(CardMute("powered off"))
 
     def end(self, error: ReaderError) -> None:
@@ -85,7 +84,7 @@ class SerialConnection:
 
     @contextlib.contextmanager
     def _until_error(self) -> Iterator[None]:
-        with self._busy:
+        with self._link.busy:
             if not self._link.is_open or self._link.generation != self._generation:
                 self.end(ReaderUnavailable(f"{self._link.path} was away"))
             if self._ended is not None:
@@ -109,40 +108,45 @@ class SerialReader:
         total_s: float = TOTAL_S,
         open_port: Callable[[str], Port] = open_port,
         monotonic: Callable[[], float] = time.monotonic,
+        link: SerialLink | None = None,
     ) -> None:
-        """`silence_s` without a byte is no answer; `total_s` is the longest a call waits for one."""
+        """`silence_s` without a byte is no answer; `total_s` is the longest a call waits for one.
+
+        `link`: the port is shared with the readers of its other slots, in place of one for this slot alone.
+        """
         self.address = f"serial:{path}#{slot}" if slot else f"serial:{path}"
-        self._link = SerialLink(path, slot, silence_s, total_s, open_port, monotonic)
-        self._busy = threading.RLock()
+        self._slot = slot
+        self._link = link or SerialLink(path, silence_s, total_s, open_port, monotonic)
         self._connection: SerialConnection | None = None
 
     def card_present(self) -> bool:
-        with self._busy:
-            answer = self._link.ask(GET_SLOT_STATUS)
+        with self._link.busy:
+            answer = self._link.ask(GET_SLOT_STATUS, slot=self._slot)
             if answer.failed and answer.error == ERROR_BAD_SLOT:
                 raise ReaderUnavailable(f"{self.address}: no such slot")
             return answer.icc != ICC_ABSENT
 
     def connect(self) -> SerialConnection:
         """Cold reset. A connection made before ends."""
-        with self._busy:
+        with self._link.busy:
             if self._connection is not None:
                 self._connection.end(CardRemoved("connected anew"))
-            self._link.ask(ICC_POWER_OFF)
-            self._connection = SerialConnection(self._link, self._busy, _power_on(self._link, NoCard))
+            self._link.ask(ICC_POWER_OFF, slot=self._slot)
+            atr = _power_on(self._link, self._slot, NoCard)
+            self._connection = SerialConnection(self._link, self._slot, atr)
             return self._connection
 
     def close(self) -> None:
         """The card is powered off where the reader still answers."""
-        with self._busy:
+        with self._link.busy:
             if self._connection is not None:
                 self._connection.disconnect()
-            self._link.close()
+            self._link.release(self._slot)
 
 
-def _power_on(link: SerialLink, absent: type[ReaderError]) -> Atr:
+def _power_on(link: SerialLink, slot: int, absent: type[ReaderError]) -> Atr:
     """Warm reset where the card is active."""
-    answer = link.ask(ICC_POWER_ON)
+    answer = link.ask(ICC_POWER_ON, slot=slot)
     if answer.failed:
         raise _error_of(answer, absent)
     try:
@@ -150,16 +154,16 @@ def _power_on(link: SerialLink, absent: type[ReaderError]) -> Atr:
     except AtrError as error:
         raise CardMute(str(error)) from None
     if link.is_ours and atr.ta2 is None:
-        _agree_on_speed(link, atr, absent)
+        _agree_on_speed(link, slot, atr, absent)
     return atr
 
 
-def _agree_on_speed(link: SerialLink, atr: Atr, absent: type[ReaderError]) -> None:
+def _agree_on_speed(link: SerialLink, slot: int, atr: Atr, absent: type[ReaderError]) -> None:
     """What the card offers in TA1. Our firmware does the PPS, and falls back by itself where that fails."""
     if atr.ta1 in (None, DEFAULT_FI_DI) or not is_speed(atr.ta1):
         return
     wanted = T0Parameters(atr.ta1, atr.tc1 or 0, atr.waiting_integer)
-    answer = link.ask(SET_PARAMETERS, wanted.to_bytes())
+    answer = link.ask(SET_PARAMETERS, wanted.to_bytes(), slot=slot)
     if answer.icc != ICC_ACTIVE:
         raise _error_of(answer, absent)
 

@@ -2,7 +2,9 @@
 
 import errno
 import termios
+import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Protocol
 
@@ -62,22 +64,25 @@ def open_port(path: str) -> Port:
 
 
 class SerialLink:
-    """One reader's port. `ask` opens it when needed and closes it when it fails.
+    """One reader's port, for all its slots. `ask` opens it when needed and closes it when it fails.
+
+    `busy` is held by whoever asks, and by a slot for as long as nobody else may.
 
     `generation` counts the times it was opened: what was powered before the last one no longer is.
     `is_ours`: the reader runs our firmware.
     """
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         path: str,
-        slot: int,
         silence_s: float = SILENCE_S,
         total_s: float = TOTAL_S,
         open_port: Callable[[str], Port] = open_port,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.path, self._slot = path, slot
+        self.path = path
+        self.busy = threading.RLock()
+        self._users: set[int] = set()
         self._silence_s, self._total_s = silence_s, total_s
         self._open_port, self._monotonic = open_port, monotonic
         self._port: Port | None = None
@@ -90,14 +95,16 @@ class SerialLink:
     def is_open(self) -> bool:
         return self._port is not None
 
-    def ask(self, kind: int, data: bytes = b"", tries: int = TRIES) -> Answer:
-        """The answer to one command; `ReaderInUse`, or `ReaderUnavailable` where none comes.
+    def ask(self, kind: int, data: bytes = b"", tries: int = TRIES, slot: int = 0) -> Answer:
+        """The answer of a slot to one command; `ReaderInUse`, or `ReaderUnavailable` where none comes.
 
         A lost or damaged answer is asked for again with the same bSeq. An XfrBlock only of our own firmware,
         which then repeats the answer, or after a NAK: other readers would do it twice.
         """
-        self.open()
-        return self._ask(kind, data, tries)
+        with self.busy:
+            self._users.add(slot)
+            self.open()
+            return self._ask(kind, data, tries, slot)
 
     def open(self) -> None:
         """Take the port and find the reader behind it; nothing where that is done."""
@@ -112,8 +119,15 @@ class SerialLink:
                 raise ReaderInUse(self.path, None, "") from None
             raise ReaderUnavailable(f"{self.path} cannot be opened") from error
         self.generation += 1
-        name = self._ask(ESCAPE, ESCAPE_FIRMWARE_NAME, TRIES).data
+        name = self._ask(ESCAPE, ESCAPE_FIRMWARE_NAME, TRIES, 0).data
         self.is_ours = name.startswith(OUR_FIRMWARE)
+
+    def release(self, slot: int) -> None:
+        """This slot needs the port no more; it is closed when none does."""
+        with self.busy:
+            self._users.discard(slot)
+            if not self._users:
+                self.close()
 
     def close(self) -> None:
         """Harmless when closed."""
@@ -128,9 +142,9 @@ class SerialLink:
             if lock is not None:
                 lock.release()
 
-    def _ask(self, kind: int, data: bytes, tries: int) -> Answer:
+    def _ask(self, kind: int, data: bytes, tries: int, slot: int) -> Answer:
         self._seq = self._seq + 1 & 0xFF
-        command = Command(kind, self._slot, self._seq, data)
+        command = Command(kind, slot, self._seq, data)
         deadline = self._monotonic() + self._total_s
         try:
             for _ in range(tries):
@@ -173,6 +187,19 @@ class SerialLink:
                 elif kind == REFUSED or (kind == BAD_MESSAGE and may_repeat):
                     return None, True
         return None, may_repeat
+
+
+_shared: "weakref.WeakValueDictionary[str, SerialLink]" = weakref.WeakValueDictionary()
+_sharing = threading.Lock()
+
+
+def shared_link(path: str) -> SerialLink:
+    """The link at this path that this process has, or a new one; two names of one port are two links."""
+    with _sharing:
+        link = _shared.get(path)
+        if link is None:
+            link = _shared[path] = SerialLink(path)
+        return link
 
 
 def _answer_to(command: Command, message: bytes) -> Answer | None:

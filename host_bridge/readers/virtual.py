@@ -7,12 +7,10 @@ from pathlib import Path
 import msgspec
 
 from hardware.virtual.card import CardFileError
-from hardware.virtual.faults import open_chip
+from hardware.virtual.card_side import Chip
+from hardware.virtual.chips import chip_at
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.pin_pad import FileKeys, Keys, VirtualPinPad
-from hardware.virtual.sam import VirtualSam
-from hardware.virtual.sam_file import SAM_SUFFIX
-from hardware.virtual.slot import Chip
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderUnavailable
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
@@ -95,9 +93,7 @@ class VirtualReader:
         if self._connection is not None:
             self._connection.disconnect()
         try:
-            sam = self._path.suffix == SAM_SUFFIX
-            chip: Chip = VirtualSam.open(self._path) if sam else open_chip(self._path)
-            self._connection = VirtualConnection(chip, self._path)
+            self._connection = VirtualConnection(chip_at(self._path), self._path)
         except CardFileError as error:
             raise CardMute(str(error)) from error
         return self._connection

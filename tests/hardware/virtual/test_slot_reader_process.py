@@ -1,5 +1,6 @@
 """`ssc virtual reader run`: slot and firmware together."""
 
+import contextlib
 import json
 import os
 import select
@@ -14,6 +15,8 @@ import pytest
 
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.reader import CPYTHON, MICROPYTHON, find_micropython, firmware_command
+from host_bridge.readers.addresses import open_reader
+from host_bridge.readers.reader import CardMute
 
 WITHIN_S = 30.0
 RUN = [sys.executable, "-c", "from hardware.virtual.reader_commands import app; app()", "run"]
@@ -59,7 +62,7 @@ def test_it_says_where_it_is_and_goes_cleanly(start: Start, tmp_path: Path) -> N
     process = start("--slot", str(tmp_path), "--link", str(link))
     ready = ready_line(process)
     assert ready["ready"] is True
-    assert ready["slot"] == str(tmp_path)
+    assert (ready["slot"], ready["sam"]) == (str(tmp_path), None)
     assert ready["interpreter"] == (MICROPYTHON if find_micropython() else CPYTHON)
     assert str(link.readlink()) == ready["path"]
     (firmware,) = children_of(process.pid)
@@ -67,6 +70,28 @@ def test_it_says_where_it_is_and_goes_cleanly(start: Start, tmp_path: Path) -> N
     assert process.wait(WITHIN_S) == 0
     assert not Path(f"/proc/{firmware}").exists()
     assert not link.is_symlink()
+
+
+def test_a_second_folder_is_the_second_slot(start: Start, tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in ("slot", "sam")}
+    for folder in folders.values():
+        folder.mkdir()
+    make_card(load_person(DEFAULT_PERSON), folders["sam"] / "employee.card")
+    ready = ready_line(start("--slot", str(folders["slot"]), "--sam", str(folders["sam"])))
+    assert ready["sam"] == str(folders["sam"])
+    for slot, present in (("", False), ("#1", True)):
+        with contextlib.closing(open_reader(f"serial:{ready['path']}{slot}")) as reader:
+            assert reader.card_present() is present
+
+
+def test_the_card_keeps_to_its_fault_script(start: Start, tmp_path: Path) -> None:
+    make_card(load_person(DEFAULT_PERSON), tmp_path / "employee.card")
+    script = tmp_path / "faults.toml"
+    script.write_text('[[fault]]\nphase = "atr"\ndoes = "replace"\nbytes = "55"\n')
+    ready = ready_line(start("--slot", str(tmp_path), "--faults", str(script)))
+    reader = open_reader(f"serial:{ready['path']}")
+    with contextlib.closing(reader), pytest.raises(CardMute, match="first character"):
+        reader.connect()
 
 
 def test_it_ends_with_its_firmware_and_says_so(start: Start, tmp_path: Path) -> None:
@@ -87,10 +112,16 @@ def test_the_firmware_ends_with_it_even_when_it_is_killed(start: Start, tmp_path
     wait_gone(firmware)
 
 
-def test_no_folder_and_a_file_in_place_of_the_link_are_refused(start: Start, tmp_path: Path) -> None:
+def test_no_folder_no_script_and_a_file_in_place_of_the_link_are_refused(start: Start, tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.write_text("a file")
-    for arguments in (("--slot", str(tmp_path / "nowhere")), ("--slot", str(tmp_path), "--link", str(taken))):
+    there, nowhere = str(tmp_path), str(tmp_path / "nowhere")
+    for arguments in (
+        ("--slot", nowhere),
+        ("--slot", there, "--sam", nowhere),
+        ("--slot", there, "--link", str(taken)),
+        ("--slot", there, "--faults", str(taken)),
+    ):
         process = start(*arguments)
         output, errors = process.communicate(timeout=WITHIN_S)
         assert process.returncode == 1

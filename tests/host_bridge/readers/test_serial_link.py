@@ -91,7 +91,7 @@ def link_on() -> Iterator[Open]:
 
 
 def _link_on(port: ScriptedPort) -> SerialLink:
-    return SerialLink(f"/dev/none-{uuid.uuid4()}", 0, open_port=port.open, monotonic=port.clock)
+    return SerialLink(f"/dev/none-{uuid.uuid4()}", open_port=port.open, monotonic=port.clock)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,128 @@
+"""A reader with a slot for the card and one for a SAM: `serial:PATH` and `serial:PATH#1`."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hardware.virtual.card import VirtualCard
+from hardware.virtual.people import GALLERY, load_person, make_card
+from hardware.virtual.reader import ReaderProcess
+from hardware.virtual.slot import VirtualSlot
+from host_bridge.readers.addresses import open_reader
+from host_bridge.readers.reader import CardConnection, CardRemoved, NoCard, Reader, ReaderInUse, ReaderUnavailable
+from host_bridge.readers.serial import SerialReader
+from protocols.iso7816.apdu import CommandApdu, ResponseApdu
+
+SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))
+READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
+VERSION = ResponseApdu(bytes.fromhex("0304322E3030"), 0x9000)
+WRONG_PIN = CommandApdu(0x00, 0x20, 0, 0, b"\x00\x00\x00")
+
+
+@pytest.fixture
+def sam_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "sam"
+    folder.mkdir()
+    make_card(load_person(GALLERY / "retired.toml"), folder / "retired.card")
+    return folder
+
+
+@pytest.fixture
+def process(interpreter: str, slot_folder: Path, sam_folder: Path, link: Path) -> Iterator[ReaderProcess]:
+    process = ReaderProcess(VirtualSlot(slot_folder), VirtualSlot(sam_folder), link=link, interpreter=interpreter)
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def readers(process: ReaderProcess, link: Path) -> Iterator[tuple[Reader, Reader]]:
+    first, second = open_reader(f"serial:{link}"), open_reader(f"serial:{link}#1")
+    yield first, second
+    first.close()
+    second.close()
+
+
+def tries_in(path: Path) -> int:
+    pin = VirtualCard.open(path).image.pin
+    assert pin is not None
+    return pin.tries
+
+
+def test_each_slot_has_its_own_card(readers: tuple[Reader, Reader], slot_folder: Path, sam_folder: Path) -> None:
+    atrs = [VirtualCard.open(path).reset() for path in (slot_folder / "employee.card", sam_folder / "retired.card")]
+    assert atrs[0] != atrs[1]
+    card, sam = (reader.connect() for reader in readers)
+    assert [card.atr.to_bytes(), sam.atr.to_bytes()] == atrs
+    for _ in range(3):
+        assert card.transmit(SELECT_SSSE) == ResponseApdu(b"", 0x611E)
+        assert sam.transmit(READ_VERSION) == VERSION
+    assert sam.transmit(WRONG_PIN).sw == 0x63C2
+    assert tries_in(slot_folder / "employee.card") == 3
+    assert tries_in(sam_folder / "retired.card") == 2
+    card.disconnect()
+    assert sam.transmit(READ_VERSION) == VERSION
+
+
+def test_a_card_that_leaves_one_slot_leaves_the_other_alone(readers: tuple[Reader, Reader], slot_folder: Path) -> None:
+    card, sam = (reader.connect() for reader in readers)
+    (slot_folder / "employee.card").rename(slot_folder.parent / "employee.card")
+    with pytest.raises(CardRemoved):
+        card.transmit(SELECT_SSSE)
+    assert [reader.card_present() for reader in readers] == [False, True]
+    with pytest.raises(NoCard):
+        readers[0].connect()
+    assert sam.transmit(READ_VERSION) == VERSION
+
+
+def test_the_port_is_held_until_no_slot_needs_it(readers: tuple[Reader, Reader], link: Path) -> None:
+    first, second = readers
+    sam = second.connect()
+    assert first.card_present()
+    first.close()
+    assert sam.transmit(READ_VERSION) == VERSION
+    with contextlib.closing(SerialReader(str(link))) as stranger:
+        with pytest.raises(ReaderInUse):
+            stranger.card_present()
+        second.close()
+        assert stranger.card_present()
+
+
+def test_there_is_no_third_slot(readers: tuple[Reader, Reader], link: Path) -> None:
+    third = open_reader(f"serial:{link}#2")
+    for call in (third.card_present, third.connect):
+        with pytest.raises(ReaderUnavailable, match="no such slot"):
+            call()
+    third.close()
+
+
+def test_a_lost_port_ends_the_connections_of_both(process: ReaderProcess, readers: tuple[Reader, Reader]) -> None:
+    connections = [reader.connect() for reader in readers]
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    for connection in (*connections, *connections):
+        with pytest.raises(ReaderUnavailable):
+            connection.transmit(READ_VERSION)
+
+
+def test_two_threads_use_a_slot_each(readers: tuple[Reader, Reader]) -> None:
+    wrong: list[Exception] = []
+
+    def work(connection: CardConnection) -> None:
+        try:
+            for _ in range(30):
+                assert connection.transmit(READ_VERSION) == VERSION
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(reader.connect(),)) for reader in readers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
