@@ -35,7 +35,7 @@ class SamModule:
     def authentication_data(self, wanted: Wanted, challenge: bytes, source: bytes) -> bytes:
         self._deliver(wanted, challenge, sam.ENCRYPT)
         block = source.ljust(security.block_bytes(wanted.algorithm), b"\0")
-        answer = self._cipher(wanted, sam.ENCRYPT_LAST, block)
+        answer = self._cipher(wanted, sam.ENCRYPT_LAST, block, len(block))
         left, right = answer[: security.AUTHENTICATION_BYTES], answer[security.AUTHENTICATION_BYTES :]
         return sam.xor(left, right) if right else left
 
@@ -48,7 +48,7 @@ class SamModule:
         size = security.block_bytes(wanted.algorithm)
         text = bytes((len(block),)) + bytes(block)
         text = text if len(text) % size == 0 else sam.padded(wanted.algorithm, text)
-        cipher = self._cipher(wanted, sam.ENCRYPT_MORE, text)
+        cipher = self._cipher(wanted, sam.ENCRYPT_MORE, text, len(text))
         return cipher + self._mac(wanted, commands.mac_message(commands.reset_pin(cipher)))
 
     def close(self) -> None:
@@ -58,11 +58,13 @@ class SamModule:
 
     def _mac(self, wanted: Wanted, message: bytes) -> bytes:
         initial = bytes(security.block_bytes(wanted.algorithm))
-        return self._cipher(wanted, sam.MAC_SINGLE, initial + sam.padded(wanted.algorithm, message))
+        data = initial + sam.padded(wanted.algorithm, message)
+        return self._cipher(wanted, sam.MAC_SINGLE, data, security.MAC_BYTES)
 
-    def _cipher(self, wanted: Wanted, mode: int, data: bytes) -> bytes:
+    def _cipher(self, wanted: Wanted, mode: int, data: bytes, length: int) -> bytes:
+        """The module's answer of this length; `KeyRefused` where it gives none."""
         sw, answer = self._transmit(wanted, sam.cipher_data(mode, data))
-        if sw != status.SW_SUCCESS:
+        if sw != status.SW_SUCCESS or len(answer) != length:
             raise KeyRefused("security_key_refused")
         return answer
 

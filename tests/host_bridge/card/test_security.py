@@ -28,6 +28,7 @@ from host_bridge.card.security_module import (
 )
 from host_bridge.card.session import CardSession
 from host_bridge.card.t0_follow_up import T0FollowUp
+from host_bridge.readers.reader import CardConnection
 from host_bridge.readers.virtual import VirtualConnection, VirtualReader
 from protocols.events.keys import AuthenticationData, KeyAnswer, KeyRefusal, KeyStep, Mac, SessionKey
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
@@ -38,6 +39,7 @@ from protocols.sscard.simulated import simulated_root
 from protocols.texts.catalogue import texts
 
 REGION = "990100"
+CIPHER_DATA = 0xFA
 PIN = b"135790"
 VERSIONS = pytest.mark.parametrize("version", ["2.00", "3.00"])
 
@@ -145,6 +147,42 @@ def test_the_right_lasts_and_genuineness_is_proven_once(site: Site) -> None:
     session.read_file("DF04", "EF06")
     session.read_file("SSSE", "EF06")
     assert site.connection.headers.count("00880000") == 1
+
+
+class Babbling:
+    """A security module that answers CIPHER DATA with so many bytes."""
+
+    def __init__(self, inner: CardConnection, length: int) -> None:
+        self._inner, self._length = inner, length
+
+    @property
+    def atr(self) -> Atr:
+        return self._inner.atr
+
+    def transmit(self, command: CommandApdu) -> ResponseApdu:
+        if command.ins == CIPHER_DATA:
+            return ResponseApdu(bytes(self._length), 0x9000)
+        return self._inner.transmit(command)
+
+    def reset(self) -> Atr:
+        return self._inner.reset()
+
+    def disconnect(self) -> None:
+        self._inner.disconnect()
+
+
+@pytest.mark.parametrize("length", [0, 3, 7, 12, 20, 200])
+@VERSIONS
+def test_an_answer_of_another_length_is_no_proof(site: Site, version: str, length: int) -> None:
+    class Reader(VirtualReader):
+        def connect(self) -> Any:
+            return Babbling(super().connect(), length)
+
+    VirtualSam.create(site.sam_path, sam_image(REGION, 3, "agency"))
+    module = SamModule(Reader(str(site.sam_path)))
+    with pytest.raises(KeyRefused):
+        site.session(image_of(version, pin=Pin("135790", 3, 0)), module).unblock_pin()
+    module.close()
 
 
 def test_a_counterfeit_is_shown_no_other_key(site: Site) -> None:
