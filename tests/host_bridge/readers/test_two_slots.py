@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 
 from hardware.virtual.card import VirtualCard
+from hardware.virtual.chips import chip_at
 from hardware.virtual.people import GALLERY, load_person, make_card
 from hardware.virtual.reader import ReaderProcess
+from hardware.virtual.sam import VirtualSam
+from hardware.virtual.sam_file import sam_image
 from hardware.virtual.slot import VirtualSlot
+from host_bridge.card.sam_module import SamModule
+from host_bridge.card.session import CardSession
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardConnection, CardRemoved, NoCard, Reader, ReaderInUse, ReaderUnavailable
 from host_bridge.readers.serial import SerialReader
@@ -126,3 +131,28 @@ def test_two_threads_use_a_slot_each(readers: tuple[Reader, Reader]) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_3_00_card_is_read_through_a_module_in_the_second_slot(
+    interpreter: str, slot_folder: Path, tmp_path: Path, link: Path
+) -> None:
+    """ssc-card.md 9.2 and 6.5, both over the reader's firmware."""
+    for card in slot_folder.iterdir():
+        card.unlink()
+    make_card(load_person(GALLERY / "version_3.toml"), slot_folder / "version_3.card")
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    VirtualSam.create(
+        modules / "level_1.sam", sam_image(load_person(GALLERY / "version_3.toml").card.region, 1, "counter")
+    )
+    slots = VirtualSlot(slot_folder, chip_at), VirtualSlot(modules, chip_at)
+    process = ReaderProcess(*slots, link=link, interpreter=interpreter)
+    process.start()
+    try:
+        reader, module = open_reader(f"serial:{link}"), SamModule(open_reader(f"serial:{link}#1"))
+        holder = CardSession(reader.connect(), module).read_holder()
+        assert holder.certno.startswith("99")
+        module.close()
+        reader.close()
+    finally:
+        process.stop()
