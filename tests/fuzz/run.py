@@ -18,11 +18,11 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 
 from protocols.sscard.files import versions
-from tests.fuzz import parsers, sessions, streams
+from tests.fuzz import modules, parsers, sessions, streams
 from tests.fuzz.mutations import Target
 from tests.hardware.virtual.tearing import WRITES, Bench
 
-TARGETS = (*parsers.TARGETS, *sessions.TARGETS, *streams.TARGETS)
+TARGETS = (*parsers.TARGETS, *sessions.TARGETS, *modules.TARGETS, *streams.TARGETS)
 CASES = 500
 """Of a target in a turn."""
 TEARING = "tearing"
