@@ -60,6 +60,8 @@ class SlotError(Exception):
 class Slot:
     """A mute or senseless card is deactivated, so that no late character of it meets the next command.
 
+    In the middle of a session that shows as an active card that stays mute until the next power-on: to libccid
+    an inactive one has been removed (`reader.md A.2`).
     A speed at which a card answered no command is not agreed upon again while that card is in.
     """
 
@@ -79,7 +81,7 @@ class Slot:
 
     @property
     def icc(self) -> int:
-        """`ICC_ACTIVE`, `ICC_INACTIVE` or `ICC_ABSENT`."""
+        """`ICC_ACTIVE` from power-on to power-off, `ICC_INACTIVE` or `ICC_ABSENT`."""
         if not self._line.present:
             return ICC_ABSENT
         return ICC_INACTIVE if self._atr is None else ICC_ACTIVE
@@ -112,7 +114,7 @@ class Slot:
         return self._power_on()
 
     def _power_on(self) -> bytes:
-        warm = self._atr is not None
+        warm = self._atr is not None and self._powered
         if not warm:
             self._line.gone = False
             self._powered = True
@@ -129,6 +131,9 @@ class Slot:
     def power_off(self) -> None:
         """RST, CLK and VCC off in this order; nothing where they are."""
         self._atr = None
+        self._deactivate()
+
+    def _deactivate(self) -> None:
         self._fresh = False
         if not self._powered:
             return
@@ -142,6 +147,8 @@ class Slot:
         self.poll()
         if self._atr is None:
             raise SlotError(ERROR_DEACTIVATED if self._line.present else ERROR_MUTE)
+        if not self._powered:
+            raise SlotError(ERROR_MUTE)
 
     # Speed
 
@@ -258,11 +265,14 @@ class Slot:
         return answer
 
     def _stop(self, error: int) -> None:
-        """Power off. A speed that never worked is remembered."""
+        """A speed that never worked is remembered."""
         speed = self._parameters.fi_di
         if not self._proven and error in _SPEED_ERRORS and speed != DEFAULT_FI_DI and not self._line.gone:
             self._unfit.append(speed)
-        self.power_off()
+        if self._line.gone:
+            self.power_off()
+        else:
+            self._deactivate()
 
     def _run(self, exchange: T0Exchange) -> bytes:
         started = ticks_ms()

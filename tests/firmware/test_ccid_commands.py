@@ -27,8 +27,9 @@ from protocols.ccid.messages import (
     XFR_BLOCK,
 )
 from protocols.ccid.serial_frame import EMPTIED, FILLED, MESSAGE, MORE_TIME
+from protocols.iso7816.line import CLK, VCC
 from tests.firmware.conftest import OpenHost
-from tests.firmware.rig import ANSWER, READ, ScriptedCard, well
+from tests.firmware.rig import ANSWER, READ, RUNNING, ScriptedCard, well
 
 NAME, TELL_SLOT_CHANGES, FEATURES, SHORT_APDU = "02", "010101", "6A", "1F02"
 PROMPTS = "B2A0004D4C" + "20" * 160
@@ -229,7 +230,8 @@ def test_abort_ends_an_exchange_in_the_middle(open_host: OpenHost, always: bytes
     aborted = host.send(ABORT)
     kinds, answer = host.heard()
     assert kinds[-1] == MESSAGE
-    assert (answer.kind, answer.seq, answer.failed, answer.icc) == (SLOT_STATUS, aborted.seq, False, ICC_INACTIVE)
+    assert (answer.kind, answer.seq, answer.failed, answer.icc) == (SLOT_STATUS, aborted.seq, False, ICC_ACTIVE)
+    assert slot.contacts[-1] == 0
     slot.put(well())
     host.ask(ICC_POWER_ON)
     assert host.ask(XFR_BLOCK, READ.hex()).data == ANSWER[1:]
@@ -242,7 +244,24 @@ def test_an_answer_that_comes_too_late_is_not_sent(open_host: OpenHost) -> None:
     assert host.next()[0] == MESSAGE
     newer = host.send(GET_SLOT_STATUS)
     _, answer = host.heard()
-    assert (answer.seq, answer.icc) == (newer.seq, ICC_INACTIVE)
+    assert (answer.kind, answer.seq) == (SLOT_STATUS, newer.seq)
+    assert host.ask(GET_SLOT_STATUS).kind == SLOT_STATUS
+
+
+def test_a_card_that_went_mute_is_dark_and_stays_mute_until_power_on(open_host: OpenHost) -> None:
+    """To libccid a card that is no longer active has been removed (reader.md A.2)."""
+    card = ScriptedCard({5: b"\x60"})
+    host, slot = open_host(card, "waiting=10", "slack=100")
+    host.ask(ICC_POWER_ON)
+    for kind, data in ((XFR_BLOCK, READ.hex()), (XFR_BLOCK, READ.hex()), (GET_PARAMETERS, "")):
+        answer = host.ask(kind, data)
+        assert (answer.failed, answer.error, answer.icc) == (True, MUTE, ICC_ACTIVE)
+    assert (slot.contacts[-1], len(card.taken)) == (0, 5)
+    card.replies = {5: ANSWER}
+    assert not host.ask(ICC_POWER_ON).failed
+    assert slot.contacts[-3:] == [VCC, VCC | CLK, RUNNING], "a cold reset"
+    assert host.ask(XFR_BLOCK, READ.hex()).data == ANSWER[1:]
+    host.ask(ICC_POWER_OFF)
     assert host.ask(GET_SLOT_STATUS).icc == ICC_INACTIVE
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hardware.virtual.line_faults import Fault
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.reader import ReaderProcess
 from hardware.virtual.slot import VirtualSlot
@@ -37,8 +38,8 @@ def link(tmp_path: Path) -> Path:
 def start_reader(interpreter: str, slot_folder: Path, link: Path) -> Iterator[StartReader]:
     with contextlib.ExitStack() as stack:
 
-        def start(atr: bytes | None = None) -> ReaderProcess:
-            slot = VirtualSlot(slot_folder, lambda path: ChipWithAtr(path, atr))
+        def start(atr: bytes | None = None, *faults: Fault) -> ReaderProcess:
+            slot = VirtualSlot(slot_folder, lambda path: ChipWithAtr(path, atr), faults=faults)
             process = ReaderProcess(slot, link=link, interpreter=interpreter)
             process.start()
             stack.callback(process.stop)

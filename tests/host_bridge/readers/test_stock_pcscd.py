@@ -9,9 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from hardware.virtual.card import VirtualCard
+from hardware.virtual.line_faults import Fault
 from host_bridge.card.commands import app as card_app
 from host_bridge.readers.addresses import open_reader
-from host_bridge.readers.reader import CardRemoved, NoCard, Reader
+from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, Reader
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from tests.host_bridge.readers.conftest import StartReader
 from tests.pcscd import Pcscd, card_present, demand, wait_until
@@ -99,6 +100,44 @@ def test_a_card_is_used_at_its_own_speed(daemon: Pcscd, start_reader: StartReade
         connection.reset()
         assert connection.transmit(READ_VERSION) == VERSION
     reader.close()
+
+
+SLOW = Fault("command", "pause", ms=1000), Fault("command", "pause", 4, ms=1000)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_slow_card_has_its_time(daemon: Pcscd, start_reader: StartReader, link: Path, profile: str) -> None:
+    """Time bytes keep the driver waiting, also before and within the data."""
+    start_reader(None, *SLOW)
+    name = daemon.start_serial(link, profile)
+    wait_until("the card", lambda: card_present(name))
+    reader = open_reader(f"pcsc:{name}")
+    connection = reader.connect()
+    for _ in range(2):
+        assert connection.transmit(READ_VERSION) == VERSION
+    reader.close()
+
+
+QUICKLY_MUTE = bytes.fromhex("3B804001")
+"""WI 1: the card has a second for each character."""
+PULLED, MUTE = Fault("command", "pull", 4), Fault("command", "mute", 4, times=1)
+
+
+@pytest.mark.parametrize(("fault", "error"), [(PULLED, CardRemoved), (MUTE, CardMute)], ids=["pulled", "mute"])
+def test_a_card_that_fails_within_its_answer(
+    daemon: Pcscd, start_reader: StartReader, link: Path, fault: Fault, error: type[Exception]
+) -> None:
+    process = start_reader(QUICKLY_MUTE, fault)
+    name = daemon.start_serial(link, PROFILES[0])
+    wait_until("the card", lambda: card_present(name))
+    reader = open_reader(f"pcsc:{name}")
+    connection = reader.connect()
+    with pytest.raises(error):
+        connection.transmit(READ_VERSION)
+    if error is CardMute:
+        assert reader.connect().transmit(READ_VERSION) == VERSION
+    reader.close()
+    assert process.running()
 
 
 def test_the_technicians_tools_see_reader_and_card(name: str, slot_folder: Path) -> None:
