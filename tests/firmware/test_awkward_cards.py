@@ -124,7 +124,7 @@ def test_contacts_go_on_and_off_in_order(open_slot: OpenSlot) -> None:
 
 def test_a_mute_card_is_powered_off_and_on_once(open_slot: OpenSlot) -> None:
     card = ScriptedCard({5: ANSWER}, atrs=(b"", ATR))
-    reader, slot = open_slot(card, "atr_start=10", "slack=100")
+    reader, slot = open_slot(card, "atr_start=10", "slack=400")
     connection = reader.connect()
     assert slot.contacts == [VCC, VCC | CLK, VCC | CLK | RST, VCC | CLK, VCC, 0, VCC, VCC | CLK, VCC | CLK | RST]
     assert connection.transmit(COMMAND) == RESPONSE

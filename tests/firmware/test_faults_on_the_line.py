@@ -14,7 +14,7 @@ from tests.firmware.rig import Host
 SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))
 READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
 SELECTED, VERSION = ResponseApdu(b"", 0x611E), ResponseApdu(bytes.fromhex("0304322E3030"), 0x9000)
-QUICK = ("waiting=30", "slack=100", "atr_start=50", "atr_gap=300", "atr_total=3000", "exchange=2500")
+QUICK = ("waiting=30", "slack=400", "atr_start=50", "atr_gap=300", "atr_total=3000", "exchange=2500")
 
 OFFERS_96, OFFERS_13, AT_ONCE_96 = (bytes.fromhex(atr) for atr in ("3B1096", "3B1013", "3B90961000"))
 """TA1 96; TA1 13; TA1 96 and TA2 00, which is specific mode at T=0."""
