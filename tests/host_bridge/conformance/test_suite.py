@@ -140,7 +140,7 @@ def test_a_check_that_cannot_restore_still_fails(make: Make, run: Run, monkeypat
         card = VirtualCard.open(path)
         return FaultyCard(card, card.tables, Fault("mute", "", "", mute_after_wrong))
 
-    monkeypatch.setattr("host_bridge.readers.virtual.open_chip", opened)
+    monkeypatch.setattr("host_bridge.readers.virtual.chip_at", opened)
     results = {result.case.id: result for result in run(make(), "PIN", destructive=False)}
     assert results["PIN.wrong"].finding == ("VERIFY 0020000003", "63C2", "63C3")
 
