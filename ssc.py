@@ -21,3 +21,7 @@ def main() -> None:
         else:
             app.command(entry.name)(command)
     app()
+
+
+if __name__ == "__main__":
+    main()
