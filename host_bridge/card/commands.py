@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Annotated, NamedTuple, NoReturn
 
 import msgspec
@@ -10,6 +10,7 @@ import typer
 
 from host_bridge.card.errors import PIN_INSTRUCTIONS, AccessRefused, CardError, NoPin, PinLocked, text_key
 from host_bridge.card.pin_entry import PinPad, PinRules, change_at_pad, change_typed, pad_of, verify_at_pad
+from host_bridge.card.sam_module import SamModule
 from host_bridge.card.session import CardSession, Holder, Issuer
 from host_bridge.readers.addresses import AddressError, open_reader
 from host_bridge.readers.reader import CardConnection, ReaderError
@@ -35,6 +36,10 @@ Address = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出 · JSON output")]
 Show = Annotated[bool, typer.Option("--show", help="不遮盖个人信息 · do not mask personal data")]
+SamAddress = Annotated[
+    str | None,
+    typer.Option("--sam", help="PSAM 所在读卡器地址，如 serial:PATH#1 · address of a reader with a PSAM"),
+]
 FileName = Annotated[
     str | None,
     typer.Option("--file", help="只读这个文件，如 DF04EF05 · read this file instead, such as DF04EF05"),
@@ -43,20 +48,23 @@ Apdus = Annotated[list[str], typer.Argument(help="十六进制，每个参数一
 
 
 class Opened(NamedTuple):
-    """The powered card, and the pad of its reader where there is one."""
+    """The powered card, the pad of its reader where there is one, and the security module that was named."""
 
     connection: CardConnection
     pad: PinPad | None
+    module: SamModule | None
 
 
 @app.command()
-def read(reader: Address, file: FileName = None, show: Show = False, as_json: Json = False) -> None:
+def read(
+    reader: Address, file: FileName = None, sam: SamAddress = None, show: Show = False, as_json: Json = False
+) -> None:
     """读发卡信息和持卡人 · Read issuer, holder and PIN tries left; with --file that file instead."""
     if file is not None:
-        _read_file(reader, file, show, as_json)
+        _read_file(reader, file, sam, show, as_json)
         return
-    with _card(reader, as_json) as card:
-        session = CardSession(card.connection)
+    with _card(reader, as_json, sam) as card:
+        session = CardSession(card.connection, card.module)
         issuer, holder, tries = session.read_issuer(), session.read_holder(), session.pin_tries()
     found = msgspec.to_builtins({"issuer": issuer, "holder": holder, "pin_tries": tries})
     if not show:
@@ -115,11 +123,11 @@ def apdu(reader: Address, apdus: Apdus, as_json: Json = False) -> None:
         _print_json({"answers": answers})
 
 
-def _read_file(reader: str, name: str, show: bool, as_json: bool) -> None:
+def _read_file(reader: str, name: str, sam: str | None, show: bool, as_json: bool) -> None:
     """Print a file's items; the PIN is asked for where the card refuses and the PIN is a way in."""
     df, ef = name[:4], name[4:]
-    with _card(reader, as_json) as card:
-        session = CardSession(card.connection)
+    with _card(reader, as_json, sam) as card:
+        session = CardSession(card.connection, card.module)
         tables = card_files(session.read_issuer().version)
         try:
             rule = tables.directory(df).file(ef).read
@@ -181,18 +189,15 @@ def _typed(prompt: str) -> bytearray:
 
 
 @contextmanager
-def _card(address: str, as_json: bool) -> Iterator[Opened]:
+def _card(address: str, as_json: bool, sam: str | None = None) -> Iterator[Opened]:
     """The powered card in a reader; what goes wrong is told in the catalogue's words, exit code 1."""
     try:
-        reader = open_reader(address)
-        try:
+        with ExitStack() as used:
+            reader = used.enter_context(closing(open_reader(address)))
+            module = None if sam is None else used.enter_context(closing(SamModule(open_reader(sam))))
             connection = reader.connect()
-            try:
-                yield Opened(connection, pad_of(reader))
-            finally:
-                connection.disconnect()
-        finally:
-            reader.close()
+            used.callback(connection.disconnect)
+            yield Opened(connection, pad_of(reader), module)
     except AddressError as error:
         raise typer.BadParameter(str(error)) from None
     except (CardError, ReaderError) as error:

@@ -14,6 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from hardware.virtual.card import VirtualCard
+from hardware.virtual.people import DEFAULT_PERSON, load_person
+from hardware.virtual.sam import VirtualSam
+from hardware.virtual.sam_file import sam_image
 from host_bridge.card.commands import app
 from host_bridge.card.errors import CardError
 from protocols.texts.catalogue import texts
@@ -99,6 +102,18 @@ def test_the_holder_of_a_3_00_card_is_refused_in_words() -> None:
     assert (code, found["error"]["number"], found["error"]["sw"]) == (1, "-2201", "6982")
     assert "RKSSSE" in found["error"]["zh"]["what"]
     assert ask("read", "--reader", "virtual:1.00")[1]["issuer"]["version"] == "1.00"
+
+
+def test_a_3_00_card_is_read_with_a_security_module(tmp_path: Path) -> None:
+    module = tmp_path / "counter.sam"
+    VirtualSam.create(module, sam_image(load_person(DEFAULT_PERSON).card.region, 3, "counter"))
+    code, found = ask("read", "--reader", "virtual:3.00", "--sam", f"virtual:{module}", "--show")
+    assert (code, found["holder"]["name"]) == (0, "李建华")
+    shown = ("--file", "SSSEEF06", "--show")
+    code, found = ask("read", "--reader", "virtual:3.00", "--sam", f"virtual:{module}", *shown)
+    assert (code, found["items"][1]["text"]) == (0, "李建华")
+    code, found = ask("read", "--reader", "virtual:3.00", "--sam", f"virtual:{tmp_path}/none.sam")
+    assert (code, found["error"]["number"]) == (1, "-2201")
 
 
 def test_verify_pin_shows_the_tries_and_not_the_pin(make: Make) -> None:
