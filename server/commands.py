@@ -19,7 +19,7 @@ from server.ledger.report import report
 from server.people.files import import_person, read_person
 from server.run import renew_broker_files, run_server
 from server.store.store import millis, moment
-from server.terminals.registry import Role, add_terminal, list_terminals
+from server.terminals.registry import Role, add_terminal, check_city, list_terminals
 
 app = typer.Typer()
 server = typer.Typer(no_args_is_help=True, help="中心 · The centre: ledger, enrolment, pages")
@@ -57,7 +57,9 @@ def add(  # noqa: PLR0917 - options of a command
     as_json: AsJson = False,
 ) -> None:
     """登记终端并给出一次性登记码 · Note a terminal and print its one-time code."""
+    today = SystemClock().wall().date()
     with opened(config, as_json=as_json) as (_, store), store.write() as connection:
+        check_city(city, today)
         code = add_terminal(
             connection,
             terminal_id,

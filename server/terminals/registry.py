@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -13,6 +14,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from protocols.events.clock import rfc3339
 from protocols.events.frames import Broker, EnrolmentRecord, EnrolmentRequest
 from protocols.events.topics import bucket, is_terminal_id
+from protocols.settlement.city_file import city_versions
+from protocols.settlement.profile import load_city
 from server.errors import CentreError, EnrolmentRefused
 from server.store.store import moment
 from server.store.tables import enrolment_codes, enrolments, terminals
@@ -66,6 +69,15 @@ class Enrolment(NamedTuple):
     receipt_key: str
     brokers: tuple[Broker, ...]
     random: Random
+
+
+def check_city(city: str, on: date) -> None:
+    """`CentreError` where no profile, simulated ones included, covers a division: a terminal there could not start."""
+    try:
+        load_city(city, on, simulated=True)
+    except KeyError:
+        known = sorted({division for division, _ in city_versions(simulated=True)})
+        raise CentreError("city_unknown", city=city, known=" ".join(known)) from None
 
 
 def add_terminal(

@@ -283,6 +283,10 @@ def test_errors_at_the_edge(site: Site) -> None:
     found = site.ssc("terminal", "add", "--terminal", "centre", *facts, "--json", status=2)
     assert found["error"]["number"] == "C-054"
     assert "centre" in found["error"]["zh"]["what"]
+    nowhere = (*facts[:-1], "650100", "--json")
+    found = site.ssc("terminal", "add", "--terminal", "T-1", *nowhere, status=2)
+    assert found["error"]["number"] == "C-059"
+    assert "110000" in found["error"]["zh"]["what"]
     site.config.write_text("[server]\n")
     assert "C-050" in site.ssc("ledger", status=2)
     assert "C-050" in site.ssc("run", status=2)
