@@ -47,12 +47,19 @@ def requests(config: ConfigFile, as_json: AsJson = False) -> None:
         print_json({"requests": rows})
         return
     table = Table(
-        "号 No.", Column("终端 Terminal", no_wrap=True), "用途 Use", "密钥 Key", "芯片 Chip", "请求 At", "批准 Approved"
+        "号 No.",
+        Column("终端 Terminal", no_wrap=True),
+        "用途 Use",
+        "密钥 Key",
+        "芯片 Chip",
+        "地区 Region",
+        "请求 At",
+        "批准 Approved",
     )
     for row in rows:
         approved = "" if row.approved_ms is None else rfc3339(moment(row.approved_ms))
         at = rfc3339(moment(row.requested_ms))
-        table.add_row(str(row.id), row.terminal, row.use, row.key, row.card, at, approved)
+        table.add_row(str(row.id), row.terminal, row.use, row.key, row.card, row.region, at, approved)
     Console().print(table)
 
 

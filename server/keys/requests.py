@@ -26,6 +26,8 @@ class Waiting(msgspec.Struct, frozen=True):
     use: str
     key: str
     card: str
+    region: str
+    algorithm: int
     requested_ms: int
     approved_ms: int | None
 
@@ -45,10 +47,14 @@ class Used(msgspec.Struct, frozen=True):
 
 
 class _Wanted(NamedTuple):
+    """What an approval is bound to; the card is chip, region and algorithm together."""
+
     terminal: str
     use: str
     key: str
     card: str
+    region: str
+    algorithm: int
 
 
 def approved(connection: Connection, terminal: str, step: KeyStep, now_ms: int) -> int | None:
@@ -69,7 +75,7 @@ def note(connection: Connection, terminal: str, step: KeyStep, now_ms: int) -> i
     )
     rows = connection.execute(fresh).all()
     for row in rows:
-        if (row.terminal, row.use, row.key, row.card) == wanted:
+        if tuple(getattr(row, name) for name in _Wanted._fields) == wanted:
             return int(row.id)
     if len(rows) >= MOST_WAITING:
         return None
@@ -100,9 +106,7 @@ def list_requests(connection: Connection, now_ms: int) -> tuple[Waiting, ...]:
     """Requests of the last 24 hours, oldest first."""
     table = key_requests
     rows = connection.execute(select(table).where(table.c.requested_ms > now_ms - WAITING_MS).order_by(table.c.id))
-    return tuple(
-        Waiting(row.id, row.terminal, row.use, row.key, row.card, row.requested_ms, row.approved_ms) for row in rows
-    )
+    return tuple(Waiting(**{name: getattr(row, name) for name in Waiting.__struct_fields__}) for row in rows)
 
 
 def record_use(
@@ -133,7 +137,7 @@ def _wanted(terminal: str, step: KeyStep) -> _Wanted:
     """The steps of one PIN reset or unblock belong together, whatever keys they name."""
     key = step.card_key.key if step.use == "update" else ""
     card = card_factor(bytes.fromhex(step.card_key.historical_bytes)).hex()
-    return _Wanted(terminal, step.use, key, card)
+    return _Wanted(terminal, step.use, key, card, step.card_key.region, step.card_key.algorithm)
 
 
 def _requests(connection: Connection, terminal: str, step: KeyStep) -> list[Row[tuple[object, ...]]]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from protocols.events.keys import AuthenticationStep, KeyStep, KeyUse, MacStep, SessionStep
 from protocols.sscard.commands import mac_message, unblock_pin
+from protocols.sscard.files import card_files, versions
 from server.errors import CentreError
 from server.terminals.registry import Role
 
@@ -24,8 +25,14 @@ class Rule(NamedTuple):
     approved: bool
 
 
-_PUK, _PIN_MAC = re.compile("PUK"), re.compile("STK|PUK")
-"""The key of cipher and MAC of PIN CHANGE/UNBLOCK is an open question (ssc-card.md 6.3, 10 no. 11)."""
+_PUK = re.compile("PUK")
+_PIN_MAC = re.compile(
+    "|".join(sorted({row.name for version in versions() for row in card_files(version).keys.rows if row.pin_mac}))
+)
+"""The key of cipher and MAC of PIN CHANGE/UNBLOCK is an open question that the tables answer (ssc-card.md 10 no. 11).
+
+It is never the key that authenticates: a session key of that would be a second proof.
+"""
 
 RULES: dict[KeyUse, tuple[Rule, ...]] = {
     "genuine": (Rule(AuthenticationStep, re.compile("IRK"), approved=False),),

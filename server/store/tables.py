@@ -276,12 +276,16 @@ key_requests = Table(
     Column("use", String(12), nullable=False),
     Column("key", String(8), nullable=False),
     Column("card", String(16), nullable=False),
+    Column("region", String(6), nullable=False),
+    Column("algorithm", Integer, nullable=False),
     Column("requested_ms", BigInteger, nullable=False),
     Column("approved_ms", BigInteger),
     Column("authenticated_ms", BigInteger),
     Column("computed_ms", BigInteger),
 )
 """What an agency terminal wants done with one card, `card` its factor of diversification (hex).
+
+A card is that with its region and algorithm: another of them is another key.
 
 Once approved, its authentication is answered once, and after it its MAC or session key once.
 """

@@ -1,5 +1,6 @@
 """Who gets what from the key service, by role and approval, and what its book says (design 5)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,12 +15,12 @@ from protocols.sscard import security
 from server.errors import CentreError, number
 from server.keys.requests import MOST_WAITING, approve, audit, list_requests
 from server.keys.service import KeyService
-from server.keys.token import Token
+from server.keys.token import RootMissing, Token
 from server.store.store import millis
 from server.store.tables import key_uses
 from tests.server.conftest import Bench
-from tests.server.keys.conftest import ROOT_KEY, VECTORS, Counter
-from tests.server.keys.steps import OTHER_CARD, authentication, mac, session
+from tests.server.keys.conftest import ROOT_KEY, VECTORS, Counter, PlainRoots
+from tests.server.keys.steps import OTHER_CARD, OTHER_REGION, authentication, mac, session
 
 ALGORITHMS = pytest.mark.parametrize("vector", VECTORS["algorithm"], ids=lambda vector: vector["name"])
 READING = [("genuine", "IRK"), ("read", "RKSSSE"), ("read", "RK1DF04")]
@@ -31,6 +32,17 @@ GUARDED: list[KeyStep] = [
     mac("unblock_pin", "STK"),
     session("reset_pin", "STK"),
 ]
+
+
+class FailingRoots(PlainRoots):
+    """They lack every key while `fails`."""
+
+    fails = False
+
+    def card_key(self, key: str, algorithm: int, *factors: bytes) -> bytes:
+        if self.fails:
+            raise RootMissing(key)
+        return super().card_key(key, algorithm, *factors)
 
 
 def asked(bench: Bench) -> list[int]:
@@ -93,6 +105,8 @@ def test_an_agency_waits_for_an_operator(bench: Bench, agency: Counter, step: Ke
         session("unblock_pin", "STK"),
         session("read", "RKSSSE"),
         session("reset_pin", "UKSSSE"),
+        session("reset_pin", "PUK"),
+        mac("unblock_pin", "PUK"),
     ],
     ids=lambda step: f"{step.use}-{step.card_key.key}-{type(step).__name__}",
 )
@@ -135,9 +149,22 @@ def test_an_approval_is_for_one_card_use_and_terminal(bench: Bench, service: Key
     bench.enrol("agency-2", role="agency")
     let(bench, wait_for_approval(agency, authentication("unblock_pin", "PUK")))
     wait_for_approval(agency, authentication("unblock_pin", "PUK", card=OTHER_CARD))
+    wait_for_approval(agency, authentication("unblock_pin", "PUK", region=OTHER_REGION))
+    wait_for_approval(agency, authentication("unblock_pin", "PUK", algorithm=1))
     wait_for_approval(agency, authentication("reset_pin", "PUK"))
     wait_for_approval(Counter(service, "agency-2"), authentication("unblock_pin", "PUK"))
     assert isinstance(agency.ask(authentication("unblock_pin", "PUK")), AuthenticationData)
+
+
+@pytest.mark.parametrize("change", [{"region": OTHER_REGION}, {"algorithm": 1}], ids=["region", "algorithm"])
+@pytest.mark.parametrize(("use", "second"), [("unblock_pin", mac), ("reset_pin", session)], ids=["unblock", "reset"])
+def test_both_steps_are_for_the_same_card(
+    bench: Bench, agency: Counter, use: Any, second: Callable[..., KeyStep], change: dict[str, Any]
+) -> None:
+    let(bench, wait_for_approval(agency, authentication(use, "PUK")))
+    assert isinstance(agency.ask(authentication(use, "PUK")), AuthenticationData)
+    wait_for_approval(agency, second(use, "STK", **change))
+    assert isinstance(agency.ask(second(use, "STK")), (Mac, SessionKey))
 
 
 def test_an_approval_expires(bench: Bench, agency: Counter) -> None:
@@ -190,10 +217,14 @@ def test_what_the_token_lacks_has_a_number(agency: Counter) -> None:
 
 
 def test_a_failure_does_not_spend_the_approval(bench: Bench, agency: Counter) -> None:
-    first = authentication("unblock_pin", "PUK", algorithm=2)
-    let(bench, wait_for_approval(agency, first))
-    assert agency.ask(first) == refused("security_algorithm_missing")
-    assert isinstance(agency.ask(authentication("unblock_pin", "PUK")), AuthenticationData)
+    roots = FailingRoots()
+    agency = Counter(KeyService(bench.store, roots, lambda *_: None, now=lambda: bench.now), agency.terminal)
+    step = authentication("unblock_pin", "PUK")
+    let(bench, wait_for_approval(agency, step))
+    roots.fails = True
+    assert agency.ask(step) == refused("security_key_missing")
+    roots.fails = False
+    assert isinstance(agency.ask(step), AuthenticationData)
 
 
 def test_a_centre_without_token_says_so(bench: Bench) -> None:

@@ -18,6 +18,8 @@ def upgrade() -> None:
         sa.Column("use", sa.String(length=12), nullable=False),
         sa.Column("key", sa.String(length=8), nullable=False),
         sa.Column("card", sa.String(length=16), nullable=False),
+        sa.Column("region", sa.String(length=6), nullable=False),
+        sa.Column("algorithm", sa.Integer(), nullable=False),
         sa.Column("requested_ms", sa.BigInteger(), nullable=False),
         sa.Column("approved_ms", sa.BigInteger(), nullable=True),
         sa.Column("authenticated_ms", sa.BigInteger(), nullable=True),
