@@ -24,7 +24,7 @@ from server.errors import UNREADABLE, CentreError, number
 from server.keys.requests import approved, note, record_use, use_up
 from server.keys.rules import StepRefused, needs_approval
 from server.store.store import Store, millis
-from server.store.tables import enrolments
+from server.store.tables import enrolments, terminals
 from server.terminals.registry import Role
 
 _STEP: msgspec.json.Decoder[KeyStep] = msgspec.json.Decoder(KeyStep)
@@ -133,7 +133,13 @@ class KeyService(Desk):
 
 
 def role_of(connection: Connection, terminal: str) -> Role | None:
-    """The role a terminal was enrolled with in its current epoch; None where it is not enrolled."""
-    open_one = select(enrolments.c.record).where(enrolments.c.terminal == terminal, enrolments.c.closed_ms.is_(None))
-    record = connection.execute(open_one).scalar_one_or_none()
-    return None if record is None else _RECORD.decode(record).role
+    """The lesser of the role a terminal was enrolled with and the one it has now; None where it is not enrolled."""
+    open_one = (
+        select(enrolments.c.record, terminals.c.role)
+        .join(terminals, terminals.c.terminal == enrolments.c.terminal)
+        .where(enrolments.c.terminal == terminal, enrolments.c.closed_ms.is_(None))
+    )
+    row = connection.execute(open_one).one_or_none()
+    if row is None:
+        return None
+    return "agency" if row.role == _RECORD.decode(row.record).role == "agency" else "counter"

@@ -81,14 +81,10 @@ class Bench:
         self._inbox.start()
         return self._inbox
 
-    def enrol(self, terminal: str, *, institution: str = "H11010200001", role: Role = "counter") -> Chain:
-        """Enrol a terminal, again if need be; its journal of the new epoch."""
-        key = Ed25519PrivateKey.generate()
-        facts = Enrolment(
-            self.receipt_key.public_key().public_bytes_raw().hex(), (Broker("127.0.0.1", 1883),), os.urandom
-        )
+    def note(self, terminal: str, *, institution: str = "H11010200001", role: Role = "counter") -> str:
+        """Add a terminal, again if need be; its one-time code."""
         with self.store.write() as connection:
-            code = add_terminal(
+            return add_terminal(
                 connection,
                 terminal,
                 fixmedins_code=institution,
@@ -98,6 +94,15 @@ class Bench:
                 random=os.urandom,
                 now_ms=millis(self.now),
             )
+
+    def enrol(self, terminal: str, *, institution: str = "H11010200001", role: Role = "counter") -> Chain:
+        """Enrol a terminal, again if need be; its journal of the new epoch."""
+        key = Ed25519PrivateKey.generate()
+        facts = Enrolment(
+            self.receipt_key.public_key().public_bytes_raw().hex(), (Broker("127.0.0.1", 1883),), os.urandom
+        )
+        code = self.note(terminal, institution=institution, role=role)
+        with self.store.write() as connection:
             request = EnrolmentRequest(code, key.public_key().public_bytes_raw().hex())
             return Chain(enrol(connection, request, facts, millis(self.now)), key)
 

@@ -201,6 +201,19 @@ def test_requests_are_bounded(bench: Bench, agency: Counter) -> None:
     assert len(asked(bench)) == MOST_WAITING
 
 
+def test_a_role_is_taken_away_at_once_and_given_by_enrolment_only(bench: Bench, counter: Counter, agency: Counter) -> None:
+    step = authentication("unblock_pin", "PUK")
+    let(bench, wait_for_approval(agency, step))
+    bench.note("agency-1", role="counter")
+    assert agency.ask(step) == refused("key_not_for_counter")
+    bench.note("agency-1", role="agency")
+    assert isinstance(agency.ask(step), AuthenticationData)
+    bench.note("counter-1", role="agency")
+    assert counter.ask(step) == refused("key_not_for_counter")
+    bench.enrol("counter-1", role="agency")
+    wait_for_approval(counter, step)
+
+
 def test_a_role_is_that_of_the_enrolment(bench: Bench, agency: Counter) -> None:
     let(bench, wait_for_approval(agency, authentication("unblock_pin", "PUK")))
     bench.enrol("agency-1", role="counter")
