@@ -9,8 +9,8 @@ from protocols.events.events import Count
 KeyUse = Literal["genuine", "read", "update", "unblock_pin", "reset_pin"]
 """What a key is wanted for; it decides who may have it."""
 
-# `$` lets a final line feed pass, so lengths are said too.
-_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{2,8}$", max_length=8)]
+# `$` lets a final line feed pass; where a length is fixed, saying it is enough.
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{2,8}$(?!\n)", max_length=8)]
 _Region = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}$", max_length=6)]
 _HistoricalBytes = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{26}$", max_length=26)]
 _FourBytes = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8}$", max_length=8)]

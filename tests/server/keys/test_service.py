@@ -20,7 +20,7 @@ from server.store.store import millis
 from server.store.tables import key_uses
 from tests.server.conftest import Bench
 from tests.server.keys.conftest import ROOT_KEY, VECTORS, Counter, PlainRoots
-from tests.server.keys.steps import OTHER_CARD, OTHER_REGION, authentication, mac, session
+from tests.server.keys.steps import HISTORICAL_BYTES, OTHER_CARD, OTHER_REGION, authentication, mac, session
 
 ALGORITHMS = pytest.mark.parametrize("vector", VECTORS["algorithm"], ids=lambda vector: vector["name"])
 READING = [("genuine", "IRK"), ("read", "RKSSSE"), ("read", "RK1DF04")]
@@ -264,6 +264,23 @@ def test_any_bytes_get_a_number(bench: Bench, service: KeyService, payload: byte
 )
 def test_a_step_of_another_shape_is_refused(service: KeyService, field: str, value: str) -> None:
     step = {**msgspec.to_builtins(authentication("read", "RKSSSE")), field: value}
+    assert service.answer("counter-1", msgspec.json.encode(step)) == refused("key_step_malformed")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("key", "RKSSSE\n"),
+        ("key", "rksSSE"),
+        ("region", "990100\n"),
+        ("region", "99010"),
+        ("historical_bytes", HISTORICAL_BYTES + "\n"),
+        ("algorithm", 256),
+    ],
+)
+def test_a_card_key_of_another_shape_is_refused(service: KeyService, field: str, value: object) -> None:
+    step = msgspec.to_builtins(authentication("read", "RKSSSE"))
+    step["card_key"][field] = value
     assert service.answer("counter-1", msgspec.json.encode(step)) == refused("key_step_malformed")
 
 
