@@ -187,6 +187,8 @@ class Relay:
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         if message.topic.endswith(QUESTIONS):
+            if message.retain:  # kept by the broker: asked before we came, and again at every start
+                return
             correlation = getattr(message.properties, "CorrelationData", None)
             self._ask(Question(message.topic, bytes(message.payload), correlation))
             return

@@ -240,6 +240,23 @@ def test_questions_overtake_a_backlog_that_cannot_be_booked(site: Site) -> None:
     wait_until(lambda: receipts(party, chain)[-1][0] == 600, "the backlog is booked")
 
 
+def test_questions_that_the_broker_keeps_are_not_asked_again(site: Site) -> None:
+    site.run()
+    chain = site.enrol("T1")
+    party = site.connect(chain)
+    site.end()
+    for name in ("key", "query"):
+        party.publish(chain.topic(name), b"{}", retain=True, correlation=b"kept")
+    site.run()
+    party.wait(centre_topic(chain.record.bucket), 2)
+    wait_until(lambda: httpx.get(f"{site.ready['web']}/health/ready").status_code == 200, "the centre listens")
+    for name in ("key", "query"):
+        party.publish(chain.topic(name), b"{}", correlation=b"asked")
+    party.wait(chain.topic("answer"), 2)
+    answers = [each for each in party.received if each.topic == chain.topic("answer")]
+    assert [each.properties.CorrelationData for each in answers] == [b"asked"] * 2  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("step", ["inbox.mark_written", "inbox.committed", "inbox.acknowledged"])
 def test_killed_in_the_middle(site: Site, step: str) -> None:
     site.run(step)
