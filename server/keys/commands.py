@@ -18,6 +18,15 @@ from server.keys.requests import list_requests
 from server.run import roots
 from server.store.store import millis, moment
 
+_USES: dict[str, str] = {
+    "genuine": "验真",
+    "read": "读取",
+    "update": "更新",
+    "unblock_pin": "密码解锁",
+    "reset_pin": "密码重置",
+}
+"""What a key is wanted for, in words."""
+
 key = typer.Typer(no_args_is_help=True, help="密钥服务 · The key service")
 
 
@@ -47,19 +56,21 @@ def requests(config: ConfigFile, as_json: AsJson = False) -> None:
         print_json({"requests": rows})
         return
     table = Table(
-        "号 No.",
-        Column("终端 Terminal", no_wrap=True),
-        "用途 Use",
-        "密钥 Key",
-        "芯片 Chip",
-        "地区 Region",
-        "请求 At",
-        "批准 Approved",
+        _whole("号\nNo."),
+        Column("终端\nTerminal", overflow="fold"),
+        _whole("用途\nUse"),
+        _whole("芯片 Chip\n地区 · 算法"),
+        _whole("请求 Requested\n批准 Approved"),
     )
     for row in rows:
-        approved = "" if row.approved_ms is None else rfc3339(moment(row.approved_ms))
-        at = rfc3339(moment(row.requested_ms))
-        table.add_row(str(row.id), row.terminal, row.use, row.key, row.card, row.region, at, approved)
+        times = [row.requested_ms] if row.approved_ms is None else [row.requested_ms, row.approved_ms]
+        table.add_row(
+            str(row.id),
+            row.terminal,
+            _lines(_USES[row.use], row.use, row.key),
+            _lines(row.card, f"{row.region} · 算法 {row.algorithm:02X}"),
+            _lines(*map(_time, times)),
+        )
     Console().print(table)
 
 
@@ -83,19 +94,37 @@ def audit(config: ConfigFile, as_json: AsJson = False) -> None:
         print_json({"uses": rows})
         return
     table = Table(
-        "于 At",
-        Column("终端 Terminal", no_wrap=True),
-        "用途 Use",
-        "步骤 Step",
-        "密钥 Key",
-        "请求 Request",
-        "结果 Result",
+        _whole("于 At"),
+        Column("终端\nTerminal", overflow="fold"),
+        _whole("用途\nUse"),
+        _whole("步骤 Step\n密钥 Key"),
+        Column("请求 · 结果\nResult", overflow="fold"),
     )
     for row in rows:
+        request = "" if row.request_id is None else f"请求 {row.request_id}"
         result = "" if row.refusal is None else f"{row.refusal} {text_of(row.refusal).zh.title}"
-        request = "" if row.request_id is None else str(row.request_id)
-        table.add_row(rfc3339(moment(row.at_ms)), row.terminal, row.use, row.step, row.key, request, result)
+        table.add_row(
+            _time(row.at_ms),
+            row.terminal,
+            _lines(_USES[row.use], row.use),
+            _lines(row.step, row.key),
+            _lines(request, result),
+        )
     Console().print(table)
+
+
+def _whole(title: str) -> Column:
+    """A column that is never cut or broken; all of them leave room for the others in 80 columns."""
+    return Column(title, no_wrap=True)
+
+
+def _lines(*parts: str) -> str:
+    return "\n".join(part for part in parts if part)
+
+
+def _time(ms: int) -> str:
+    """`2026-11-21 09:58:00`, Shanghai; to the millisecond it is in the JSON."""
+    return rfc3339(moment(ms))[:19].replace("T", " ")
 
 
 def _simulated() -> dict[tuple[str, int], bytes]:

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.testing import CliRunner
 
+from protocols.events.keys import KeyUse
 from protocols.sscard.files import card_keys
 from protocols.sscard.security import diversify
 from protocols.sscard.simulated import simulated_root
@@ -18,7 +19,7 @@ from server.keys.token import Token
 from server.store.store import Store
 from tests.server.conftest import NOW, Bench
 from tests.server.keys.conftest import Counter, PlainRoots
-from tests.server.keys.steps import authentication
+from tests.server.keys.steps import authentication, session
 
 
 @pytest.fixture
@@ -94,8 +95,40 @@ def test_an_operator_sees_approves_and_audits(config: Path, bench: Bench, monkey
     assert ssc(config, "approve", str(request["id"]), status=2)["error"]["number"] == number("key_request_unknown")
     agency.ask(step)
     assert [use["refusal"] for use in ssc(config, "audit")["uses"]] == [number("key_not_approved"), None]
-    for command in ("requests", "audit"):
-        done = CliRunner().invoke(app, ["server", "key", command, "--config", str(config)])
-        assert done.exit_code == 0
-        assert "agency-1" in done.stdout
     store.close()
+
+
+def test_what_is_approved_is_whole_on_80_columns(config: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.keys.commands.SystemClock.wall", lambda _: NOW)
+    bench.enrol("110102-0088", role="agency")
+    agency = Counter(KeyService(bench.store, PlainRoots(), lambda *_: None, now=lambda: NOW), "110102-0088")
+    for step in (
+        authentication("unblock_pin", "PUK"),
+        authentication("update", "UK1DF04"),
+        session("reset_pin", "STK"),
+    ):
+        agency.ask(step)
+    (first, *_) = ssc(config, "requests")["requests"]
+    ssc(config, "approve", str(first["id"]))
+    shown = {}
+    for command in ("requests", "audit"):
+        done = CliRunner().invoke(app, ["server", "key", command, "--config", str(config)], env={"COLUMNS": "80"})
+        assert done.exit_code == 0
+        assert "…" not in done.stdout
+        shown[command] = done.stdout
+    requests = ["110102-0088", "密码解锁", "unblock_pin", "UK1DF04", "8660990100000001", "990100 · 算法 03"]
+    for part in (*requests, "2026-11-21 10:00:00"):
+        assert part in shown["requests"]
+    assert shown["requests"].count("2026-11-21 10:00:00") == 4
+    for part in ("2026-11-21 10:00:00", "unblock_pin", "密码重置", "reset_pin", "authentication", "UK1DF04", "K-113"):
+        assert part in shown["audit"]
+
+
+def test_every_use_has_a_word(bench: Bench, config: Path) -> None:
+    bench.enrol("counter-1")
+    counter = Counter(KeyService(bench.store, PlainRoots(), lambda *_: None, now=lambda: NOW), "counter-1")
+    for use in get_args(KeyUse):
+        counter.ask(authentication(use, "PUK"))
+    done = CliRunner().invoke(app, ["server", "key", "audit", "--config", str(config)], env={"COLUMNS": "80"})
+    assert done.exit_code == 0, done.output
+    assert all(use in done.stdout for use in get_args(KeyUse))

@@ -201,7 +201,9 @@ def test_requests_are_bounded(bench: Bench, agency: Counter) -> None:
     assert len(asked(bench)) == MOST_WAITING
 
 
-def test_a_role_is_taken_away_at_once_and_given_by_enrolment_only(bench: Bench, counter: Counter, agency: Counter) -> None:
+def test_a_role_is_taken_away_at_once_and_given_by_enrolment_only(
+    bench: Bench, counter: Counter, agency: Counter
+) -> None:
     step = authentication("unblock_pin", "PUK")
     let(bench, wait_for_approval(agency, step))
     bench.note("agency-1", role="counter")
