@@ -1,9 +1,10 @@
 """What agency terminals ask to do with a card, an operator's approval, and the book of every use."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, RowMapping, insert, select, update
 
 from protocols.events.keys import AuthenticationStep, KeyStep
 from protocols.sscard.security import card_factor
@@ -16,6 +17,9 @@ WAITING_MS = 24 * 3_600_000
 """How long a request can be approved."""
 MOST_WAITING = 20
 """Requests of one terminal that wait; more are not noted."""
+REFUSED_MS = 60_000
+MOST_REFUSED = 20
+"""Refusals of one terminal in the book within `REFUSED_MS`, each once; more are not written."""
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -112,23 +116,25 @@ def list_requests(connection: Connection, now_ms: int) -> tuple[Waiting, ...]:
 def record_use(
     connection: Connection, terminal: str, step: KeyStep, now_ms: int, *, request: int | None, refusal: str | None
 ) -> None:
-    """Write a use, or a refusal by its catalogue number, into the book."""
+    """Write a use, or a refusal by its catalogue number, into the book; a flood of refusals is cut short."""
+    values = {"use": step.use, "key": step.card_key.key, "request_id": request, "refusal": refusal}
+    if refusal is not None:
+        recent = _refused(connection, terminal, now_ms)
+        if len(recent) >= MOST_REFUSED or values in map(dict, recent):
+            return
     connection.execute(
         insert(key_uses).values(
             at_ms=now_ms,
             terminal=terminal,
             step=step.__struct_config__.tag,
-            use=step.use,
-            key=step.card_key.key,
             algorithm=step.card_key.algorithm,
-            request_id=request,
-            refusal=refusal,
+            **values,
         )
     )
 
 
 def audit(connection: Connection) -> tuple[Used, ...]:
-    """Every use, in order."""
+    """What the book says, in order."""
     rows = connection.execute(select(key_uses).order_by(key_uses.c.id))
     return tuple(Used(**row._mapping) for row in rows)
 
@@ -138,6 +144,16 @@ def _wanted(terminal: str, step: KeyStep) -> _Wanted:
     key = step.card_key.key if step.use == "update" else ""
     card = card_factor(bytes.fromhex(step.card_key.historical_bytes)).hex()
     return _Wanted(terminal, step.use, key, card, step.card_key.region, step.card_key.algorithm)
+
+
+def _refused(connection: Connection, terminal: str, now_ms: int) -> Sequence[RowMapping]:
+    table = key_uses
+    recent = (
+        select(table.c.use, table.c.key, table.c.request_id, table.c.refusal)
+        .where(table.c.terminal == terminal, table.c.at_ms > now_ms - REFUSED_MS, table.c.at_ms <= now_ms)
+        .where(table.c.refusal.is_not(None))
+    )
+    return connection.execute(recent).mappings().all()
 
 
 def _requests(connection: Connection, terminal: str, step: KeyStep) -> list[Row[tuple[object, ...]]]:

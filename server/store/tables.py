@@ -302,5 +302,6 @@ key_uses = Table(
     Column("algorithm", Integer, nullable=False),
     Column("request_id", ForeignKey("key_requests.id")),
     Column("refusal", String(8)),
+    Index("ix_key_uses_terminal", "terminal", "at_ms"),
 )
-"""Append-only (SQLite refuses changes): every step, with the number of its `refusal` if any. No card, no person."""
+"""Append-only (SQLite refuses changes): every answered step, and refusals by their number. No card, no person."""

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from protocols.events.keys import AuthenticationData, KeyRefusal, KeyStep, Mac, SessionKey
 from protocols.sscard import security
 from server.errors import CentreError, number
-from server.keys.requests import MOST_WAITING, approve, audit, list_requests
+from server.keys.requests import MOST_REFUSED, MOST_WAITING, approve, audit, list_requests
 from server.keys.service import KeyService
 from server.keys.token import RootMissing, Token
 from server.store.store import millis
@@ -307,6 +307,35 @@ def test_every_use_is_in_the_book_without_card_or_person(bench: Bench, counter: 
         rows = repr(connection.execute(select(key_uses)).all())
     assert OTHER_CARD[10:24] not in rows
     assert VECTORS["algorithm"][1]["authentication_data"].lower() not in rows
+
+
+def refusals(bench: Bench) -> list[tuple[str, str]]:
+    with bench.store.read() as connection:
+        return [(use.terminal, use.key) for use in audit(connection) if use.refusal is not None]
+
+
+def test_a_refusal_is_in_the_book_once_a_minute(bench: Bench, counter: Counter, agency: Counter) -> None:
+    step = authentication("update", "UKSSSE")
+    for _ in range(3):
+        assert counter.ask(step) == refused("key_not_for_counter")
+        wait_for_approval(agency, step)
+    counter.ask(authentication("update", "UK1DF04"))
+    assert refusals(bench) == [("counter-1", "UKSSSE"), ("agency-1", "UKSSSE"), ("counter-1", "UK1DF04")]
+    bench.later(minutes=1)
+    counter.ask(step)
+    assert refusals(bench)[3:] == [("counter-1", "UKSSSE")]
+
+
+def test_refusals_in_the_book_are_bounded_and_uses_are_not(bench: Bench, counter: Counter, agency: Counter) -> None:
+    for serial in range(MOST_REFUSED + 5):
+        assert counter.ask(authentication("read", f"XX{serial}")) == refused("key_use_unknown")
+    assert len(refusals(bench)) == MOST_REFUSED
+    agency.ask(authentication("read", "XX0"))
+    assert refusals(bench)[MOST_REFUSED:] == [("agency-1", "XX0")]
+    for _ in range(2):
+        counter.ask(authentication("read", "RKSSSE"))
+    with bench.store.read() as connection:
+        assert [use.key for use in audit(connection) if use.refusal is None] == ["RKSSSE"] * 2
 
 
 @pytest.mark.parametrize("change", [update(key_uses).values(refusal=None), delete(key_uses)], ids=["update", "delete"])

@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["request_id"], ["key_requests.id"], name=op.f("fk_key_uses_request_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_key_uses")),
     )
+    op.create_index("ix_key_uses_terminal", "key_uses", ["terminal", "at_ms"], unique=False)
     if op.get_bind().dialect.name == "sqlite":
         for change in ("UPDATE", "DELETE"):
             op.execute(
