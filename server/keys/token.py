@@ -63,6 +63,14 @@ def _label(algorithm: int, key: str) -> str:
     return f"{NAMES[algorithm]} {key}"
 
 
+def _pin(path: Path) -> str:
+    """The user PIN; `TokenUnusable` where others than its owner have any right to the file."""
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise TokenUnusable(f"{path}: mode {mode:04o}, chmod 600")
+    return path.read_text(encoding="utf-8").strip()
+
+
 class Token:
     """One logged-in session, opened when needed and again after an error; for one thread.
 
@@ -115,7 +123,7 @@ class Token:
             raise TokenUnusable(PinIncorrect.__name__)
         if self._session is None:
             try:
-                pin = Path(self._part.pin_file).read_text(encoding="utf-8").strip()
+                pin = _pin(Path(self._part.pin_file))
                 token = pkcs11.lib(self._part.module).get_token(token_label=self._part.token)
                 self._session = token.open(rw=True, user_pin=pin)
             except OSError as error:

@@ -31,6 +31,7 @@ def new_token(directory: Path) -> KeysPart:
     configuration = directory / "softhsm2.conf"
     configuration.write_text(f"directories.tokendir = {directory}/tokens\nobjectstore.backend = file\n")
     (directory / "token.pin").write_text(f"{PIN}\n")
+    (directory / "token.pin").chmod(0o600)
     subprocess.run(
         ["softhsm2-util", "--init-token", "--free", "--label", TOKEN, "--so-pin", SO_PIN, "--pin", PIN],
         env={**os.environ, "SOFTHSM2_CONF": str(configuration)},

@@ -82,6 +82,19 @@ def test_a_token_that_cannot_be_used(part: KeysPart, changes: dict[str, str]) ->
     assert PIN not in str(raised.value.facts)
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_pin_that_others_can_reach_is_refused(part: KeysPart, mode: int) -> None:
+    Path(part.pin_file).chmod(mode)
+    token = Token(part)
+    with pytest.raises(TokenUnusable) as raised:
+        token.card_key("RKSSSE", 1, *FACTORS)
+    assert f"{mode:04o}" in raised.value.facts["reason"]
+    assert PIN not in str(raised.value.facts)
+    Path(part.pin_file).chmod(0o600)
+    with pytest.raises(RootMissing):
+        token.card_key("RKSSSE", 1, *FACTORS)
+
+
 def test_the_token_is_opened_again_after_an_error(token: Token) -> None:
     with pytest.raises(TokenUnusable):
         token.card_key("RKSSSE", 1, b"odd")
