@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from host_bridge.card.errors import CardError, refusal
+from host_bridge.card.errors import CardError, PinOutcomeUnknown, UnblockOutcomeUnknown, refusal, sending
 from host_bridge.card.security_module import RootKeyMissing, SecurityModule, Wanted
 from host_bridge.readers.reader import CardConnection
 from protocols.events.keys import KeyUse
@@ -95,7 +95,8 @@ class Authentication:
         """Restore the tries of the PIN (ssc-card.md 9.5)."""
         self.external(PIN_KEY, "unblock_pin")
         mac = self._module.unblock_mac(self._wanted(self._mac_key(), "unblock_pin"), self._challenge())
-        self._perform(commands.with_mac(commands.unblock_pin(), mac))
+        with sending(UnblockOutcomeUnknown):
+            self._perform(commands.with_mac(commands.unblock_pin(), mac))
 
     def reset_pin(self, new: bytearray) -> None:
         """Set a PIN of 4 to 16 ASCII digits and restore its tries; `new` is wiped, whatever happens.
@@ -108,7 +109,8 @@ class Authentication:
             self.external(PIN_KEY, "reset_pin")
             data = self._module.reset_data(self._wanted(self._mac_key(), "reset_pin"), self._challenge(), block)
             cipher, mac = data[:-MAC_BYTES], data[-MAC_BYTES:]
-            self._perform(commands.with_mac(commands.reset_pin(cipher), mac))
+            with sending(PinOutcomeUnknown):
+                self._perform(commands.with_mac(commands.reset_pin(cipher), mac))
         finally:
             wipe(new)
             wipe(block)

@@ -1,5 +1,7 @@
 """What can be wrong with a card. Errors carry facts, never card data; `key` names their catalogue text."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderInUse, ReaderUnavailable
@@ -139,6 +141,18 @@ class PinTimedOut(PinEntryError):
     key = "pin_timed_out"
 
 
+class PinOutcomeUnknown(CardError):
+    """A new PIN was sent and no answer came: the chip has it or the old one (-37)."""
+
+    key = "pin_outcome_unknown"
+
+
+class UnblockOutcomeUnknown(CardError):
+    """Unblocking was sent and no answer came: the PIN has its tries again or not (-38)."""
+
+    key = "pin_unblock_unknown"
+
+
 class StatusError(CardError):
     """The card refused by status word `sw`."""
 
@@ -276,6 +290,15 @@ def refusal(sw: int, ins: int) -> StatusError:
             return KeyWrong(tries)
         return PinWrong(tries) if tries else PinLocked(sw)
     return _KINDS[sw](sw) if sw in _KINDS else UnexpectedStatus(sw, ins)
+
+
+@contextmanager
+def sending(unknown: type[PinOutcomeUnknown | UnblockOutcomeUnknown]) -> Iterator[None]:
+    """Around the exchange that changes the card: a card or reader that goes away in it leaves the outcome open."""
+    try:
+        yield
+    except ReaderError as error:
+        raise unknown from error
 
 
 def text_key(error: CardError | ReaderError) -> tuple[str, dict[str, str]]:

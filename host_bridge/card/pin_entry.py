@@ -13,8 +13,10 @@ from host_bridge.card.errors import (
     PinForbidden,
     PinFormat,
     PinMismatch,
+    PinOutcomeUnknown,
     PinTimedOut,
     refusal,
+    sending,
 )
 from host_bridge.card.session import CardSession
 from host_bridge.readers.reader import Reader
@@ -104,9 +106,13 @@ def change_typed(session: CardSession, old: bytearray, new: bytearray, repeat: b
 
 
 def change_at_pad(session: CardSession, keys: PinPad, rules: PinRules) -> None:
-    """CHANGE PIN at the pad, which asks for the new one twice; errors as `verify_at_pad` and `change_typed`."""
+    """CHANGE PIN at the pad, which asks for the new one twice; errors as `verify_at_pad` and `change_typed`.
+
+    `PinOutcomeUnknown` also where card or reader went before the pad had sent anything: it does not say.
+    """
     session.select_application()
-    answer = keys.modify(CHANGE, _limits(rules, rules.min_digits))
+    with sending(PinOutcomeUnknown):
+        answer = keys.modify(CHANGE, _limits(rules, rules.min_digits))
     if answer.sw != status.SW_SUCCESS:
         raise _pad_refusal(answer, commands.CHANGE_PIN, rules.min_digits)
 

@@ -18,8 +18,10 @@ from host_bridge.card.errors import (
     MalformedFile,
     NotSupported,
     PinFormat,
+    PinOutcomeUnknown,
     WrongCard,
     refusal,
+    sending,
 )
 from host_bridge.card.security_module import NoSecurityModule, SecurityModule
 from host_bridge.card.t0_follow_up import T0FollowUp
@@ -219,12 +221,15 @@ class CardSession:
         """CHANGE PIN from 4 to 16 ASCII digits to others; both are wiped, whatever happens (ssc-card.md 9.4).
 
         The tries are back to the maximum after it. `PinWrong` and `PinLocked` are about the old PIN; `PinFormat`
-        before the card is asked. The new PIN is not verified by this.
+        before the card is asked; `PinOutcomeUnknown` where card or reader went before the answer. The new PIN is not
+        verified by this.
         """
         blocks = bytearray(), bytearray()
         try:
             blocks = pin_block(old), pin_block(new)
-            sw = self._in_ssse(commands.change_pin(*blocks))
+            self.select_application()
+            with sending(PinOutcomeUnknown):
+                sw = self._connection.transmit(commands.change_pin(*blocks)).sw
         except PinFormatError:
             raise PinFormat from None
         finally:
@@ -269,14 +274,15 @@ class CardSession:
     def unblock_pin(self) -> None:
         """Restore the tries of the PIN, with keys that an agency's terminal alone may use (ssc-card.md 9.5).
 
-        `NoSecurityModule`, `KeyRefused` and the rest of the module's errors; `KeyWrong`, `KeyLocked`.
+        `NoSecurityModule`, `KeyRefused` and the rest of the module's errors; `KeyWrong`, `KeyLocked`;
+        `UnblockOutcomeUnknown` where card or reader went before the last answer.
         """
         self._maintenance().unblock_pin()
 
     def reset_pin(self, new: bytearray) -> None:
         """Set a PIN of 4 to 16 ASCII digits, which are wiped, and restore its tries; errors as `unblock_pin`.
 
-        `PinFormat` before the card is asked.
+        `PinFormat` before the card is asked; `PinOutcomeUnknown` for `UnblockOutcomeUnknown`.
         """
         try:
             self._maintenance().reset_pin(new)

@@ -10,7 +10,7 @@ from threading import Lock, RLock, Thread
 
 import msgspec
 
-from host_bridge.card.errors import CardError, PinEntryError, text_key
+from host_bridge.card.errors import CardError, PinEntryError, PinOutcomeUnknown, text_key
 from host_bridge.card.pin_entry import pad_of
 from host_bridge.card.security_module import SecurityModule
 from host_bridge.counter.bill import ItemLine, bill_lines, faults_of
@@ -427,12 +427,16 @@ class Counter:
     def _card_errors(self, action: Action = "pin") -> Iterator[None]:
         """A card or reader that goes away ends the visit; any other trouble with the card refuses it.
 
-        An entry that came to nothing is `NotNow`.
+        An entry that came to nothing is `NotNow`. Where a PIN may have been changed, this is shown until the clerk has
+        seen it, with or without the card.
         """
         try:
             yield
         except PinEntryError as error:
             raise NotNow(action, self._visit.stage, error.key, **error.facts) from None
+        except PinOutcomeUnknown as error:
+            self._slot.look()
+            self._visit = self._visit.card_lost(error.key)
         except (CardError, CardMute) as error:
             key, facts = text_key(error)
             sw, tries = getattr(error, "sw", None), getattr(error, "tries", None)

@@ -208,6 +208,10 @@ class Visit:
         refused = Refused(key, self.step, facts or {}, word, tries)
         return replace(self, stage="refused", refused=refused, quote=None)
 
+    def card_lost(self, key: str) -> "Visit":
+        """Stops here whatever becomes of the card; it can end, or go on as a visit without a card."""
+        return Visit(step=self.step, med_type=self.med_type, lines=self.lines).refuse(key)
+
     def settling(self) -> "Visit":
         """The record is being written."""
         return replace(self, stage="settling", step="settle")

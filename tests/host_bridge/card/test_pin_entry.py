@@ -14,6 +14,7 @@ from host_bridge.card.pin_entry import (
     verify_typed,
 )
 from host_bridge.card.session import CardSession
+from host_bridge.readers.reader import CardMute, CardRemoved, ReaderError, ReaderUnavailable
 from host_bridge.readers.virtual import VirtualReader
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
@@ -44,6 +45,20 @@ class Chip:
 
     def disconnect(self) -> None:
         return
+
+
+class Leaving(Chip):
+    """Takes the command, and is gone before its answer."""
+
+    def __init__(self, error: ReaderError) -> None:
+        super().__init__()
+        self.error = error
+
+    def transmit(self, command: CommandApdu) -> ResponseApdu:
+        answer = super().transmit(command)
+        if self.seen:
+            raise self.error
+        return answer
 
 
 class Pad:
@@ -117,6 +132,33 @@ def test_a_refused_change_is_about_the_old_pin(sw: int, error: type[errors.CardE
         with pytest.raises(error) as caught:
             door()
         assert getattr(caught.value, "tries", None) == tries
+
+
+GONE = pytest.mark.parametrize("error", [CardRemoved("x"), CardMute("x"), ReaderUnavailable("x")])
+
+
+@GONE
+def test_a_change_without_answer_may_have_been_made(error: ReaderError) -> None:
+    entered = digits(b"135790", b"314159", b"314159")
+    with pytest.raises(errors.PinOutcomeUnknown):
+        change_typed(CardSession(Leaving(error)), *entered, RULES)
+    assert not any(map(any, entered))
+
+
+@GONE
+def test_a_change_at_the_pad_without_answer_may_have_been_made(error: ReaderError) -> None:
+    class LeavingPad(Pad):
+        def modify(self, header: CommandApdu, limits: PadLimits) -> PadAnswer:
+            raise error
+
+    with pytest.raises(errors.PinOutcomeUnknown):
+        change_at_pad(CardSession(Chip()), LeavingPad(), RULES)
+
+
+@GONE
+def test_a_verification_without_answer_changed_nothing(error: ReaderError) -> None:
+    with pytest.raises(type(error)):
+        verify_typed(CardSession(Leaving(error)), bytearray(b"135790"), RULES)
 
 
 def test_a_typed_default_pin_is_told_after_the_chip_has_taken_it() -> None:

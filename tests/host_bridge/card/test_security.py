@@ -28,12 +28,12 @@ from host_bridge.card.security_module import (
 )
 from host_bridge.card.session import CardSession
 from host_bridge.card.t0_follow_up import T0FollowUp
-from host_bridge.readers.reader import CardConnection
+from host_bridge.readers.reader import CardConnection, CardRemoved
 from host_bridge.readers.virtual import VirtualConnection, VirtualReader
 from protocols.events.keys import AuthenticationData, KeyAnswer, KeyRefusal, KeyStep, Mac, SessionKey
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
-from protocols.sscard import security
+from protocols.sscard import commands, security
 from protocols.sscard.files import card_files
 from protocols.sscard.simulated import simulated_root
 from protocols.texts.catalogue import texts
@@ -280,6 +280,31 @@ def test_reset_at_an_agency(site: Site, version: str, digits: bytes) -> None:
     assert new == bytes(len(digits))
     session.verify_pin(bytearray(digits))
     assert site.image().pin == Pin(digits.decode(), 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        (CardSession.unblock_pin, errors.UnblockOutcomeUnknown),
+        (lambda session: session.reset_pin(bytearray(PIN)), errors.PinOutcomeUnknown),
+    ],
+    ids=["unblock", "reset"],
+)
+def test_a_card_that_leaves_at_the_last_command_leaves_the_outcome_open(
+    site: Site, monkeypatch: pytest.MonkeyPatch, step: Callable[[CardSession], None], error: type[errors.CardError]
+) -> None:
+    session = site.session(image_of("3.00"), site.sam(role="agency"))
+    transmit = site.connection.transmit
+
+    def leaving(command: CommandApdu) -> ResponseApdu:
+        answer = transmit(command)
+        if command.ins == commands.PIN_UNBLOCK:
+            raise CardRemoved("pulled")
+        return answer
+
+    monkeypatch.setattr(site.connection, "transmit", leaving)
+    with pytest.raises(error):
+        step(session)
 
 
 def test_a_pin_that_is_none_asks_nobody(site: Site) -> None:

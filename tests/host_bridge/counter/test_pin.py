@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from host_bridge.counter.visit import NotNow
+from host_bridge.readers.reader import CardRemoved
+from protocols.iso7816.apdu import CommandApdu, ResponseApdu
+from protocols.sscard.commands import CHANGE_PIN
 from tests.host_bridge.counter.till import D2_LINES, Till
 
 FRESH = {"pin": "000000"}
@@ -124,6 +127,42 @@ def test_a_pin_changed_over_a_bill_is_asked_for_again(pharmacy: Till) -> None:
     assert pharmacy.stage() == "presettled"
     pharmacy.counter.settle()
     assert len(pharmacy.settlements()) == 1
+
+
+class Leaving:
+    """A reader whose card is pulled after it has taken a new PIN, before it says so."""
+
+    def __init__(self, reader: Any, card: Path) -> None:
+        self._reader, self._card = reader, card
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    def connect(self) -> Any:
+        connection = self._reader.connect()
+        transmit = connection.transmit
+
+        def leaving(command: CommandApdu) -> ResponseApdu:
+            answer: ResponseApdu = transmit(command)
+            if command.ins == CHANGE_PIN:
+                self._card.unlink()
+                raise CardRemoved("pulled")
+            return answer
+
+        connection.transmit = leaving
+        return connection
+
+
+def test_a_card_pulled_out_of_a_change_does_not_pass_for_unchanged(pharmacy: Till) -> None:
+    pharmacy.reader = Leaving(pharmacy.reader, pharmacy.slot)
+    pharmacy.person("pharmacy")
+    pharmacy.counter.begin_change()
+    change(pharmacy, "271828", "314159")
+    pharmacy.counter.poll()
+    assert (pharmacy.stage(), number(pharmacy), pharmacy.view.person) == ("refused", "-37", None)
+    pharmacy.counter.finish()
+    assert pharmacy.stage() == "idle"
+    assert [refusal.number for refusal in pharmacy.refusals()] == ["-37"]
 
 
 def test_another_citys_holder_is_sent_to_the_insured_place(pharmacy: Till) -> None:
