@@ -28,7 +28,7 @@ class CardStore:
             return msgspec.json.decode(self.path.read_bytes(), type=CardImage)
         except OSError as error:
             raise CardFileError(self.path, error.strerror or "cannot be read") from None
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise CardFileError(self.path, "is no card file") from None
 
     def write(self, image: CardImage) -> None:

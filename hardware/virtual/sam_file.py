@@ -84,7 +84,7 @@ def read_sam(path: Path) -> SamImage:
         image = msgspec.json.decode(path.read_bytes(), type=SamImage)
     except OSError as error:
         raise CardFileError(path, error.strerror or "cannot be read") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise CardFileError(path, "is no security module's file") from None
     if len({each.algorithm for each in image.environments}) < len(image.environments):
         raise CardFileError(path, "has an environment twice")

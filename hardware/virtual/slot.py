@@ -48,6 +48,12 @@ def sentence(key: str, **facts: str) -> str:
     return f"{text.number} {text.zh.fill(facts).what} · {text.en.fill(facts).what}"
 
 
+def _unusable(path: Path, error: Exception) -> str:
+    """Why a file makes no card; of what its chip did not foresee the type only."""
+    reason = str(error) if isinstance(error, CardFileError) else f"{path}: {type(error).__name__}"
+    return sentence("slot_card_unusable", reason=reason)
+
+
 class CardFile(NamedTuple):
     """A card file as it lies in the folder; a file put in its place is another one."""
 
@@ -206,9 +212,9 @@ class VirtualSlot:
     def _insert(self, file: CardFile) -> None:
         try:
             self._chip = self._open_card(file.path)
-        except CardFileError as error:
+        except Exception as error:
             self._refused = file
-            self._tell(sentence("slot_card_unusable", reason=str(error)))
+            self._tell(_unusable(file.path, error))
             return
         self._card = CardSide(self._chip, Faults(self._faults), self._perform)
         self._file, self._refused, self._said = file, None, ""
@@ -271,7 +277,7 @@ class VirtualSlot:
             self._file = CardFile.at(self._file.path)
         except OSError:
             return None
-        except CardFileError as error:
-            self._tell(sentence("slot_card_unusable", reason=str(error)))
+        except Exception as error:
+            self._tell(_unusable(self._file.path, error))
             return None
         return response

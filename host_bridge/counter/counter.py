@@ -285,12 +285,19 @@ class Counter:
         today = self._books.today()
         self._city = home_city(city_division(self._city), today, simulated=self._city.simulated) or self._city
         self._set(Visit().card_in(self._usual_care(), pad=self._pin_desk.has_pad))
-        with self._card_errors():
-            for visit in self._reception.read(self._visit):
-                self._set(visit)
-            home = home_of(self._visit, today, simulated=self._city.simulated)
-            self._visit = replace(self._visit, change_here=changes_pins_of(self._city, home))
-            self._go_on()
+        try:
+            with self._card_errors():
+                for visit in self._reception.read(self._visit):
+                    self._set(visit)
+                home = home_of(self._visit, today, simulated=self._city.simulated)
+                self._visit = replace(self._visit, change_here=changes_pins_of(self._city, home))
+                self._go_on()
+        except JournalStopped:
+            raise
+        except Exception as error:
+            # its type only: a traceback could show a person
+            _LOG.error("reading: %s", type(error).__name__)
+            self._visit = self._visit.refuse("card_reading_failed")
 
     def _go_on(self) -> None:
         """The next thing that is missing: the PIN, the bill, or nothing, and then the bill is pre-settled."""

@@ -279,3 +279,32 @@ def test_a_folder_that_goes_away_is_an_empty_slot(line: Line, card: Path, folder
         pass
     folder.rename(folder.with_name("elsewhere"))
     assert line.next() == OUT
+
+
+def test_a_file_that_is_no_text_is_refused_and_the_next_card_served(
+    folder: Path, card: Path, line: Line, said: Said
+) -> None:
+    assert line.next() == OUT
+    broken = folder / "broken.card"
+    broken.write_bytes(card.read_bytes().replace(b"2.00", b"2.\xff0"))
+    said.wait("R-003")
+    broken.unlink()
+    card.rename(folder / card.name)
+    assert line.next() == IN
+
+
+def test_a_chip_that_fails_in_its_own_way_leaves_the_slot_alive(folder: Path, card: Path, said: Said) -> None:
+    def fail(path: Path) -> VirtualCard:
+        raise ZeroDivisionError
+
+    slot = VirtualSlot(folder, fail, said.append)
+    slot.start()
+    try:
+        card.rename(folder / card.name)
+        said.wait("R-003")
+        assert "ZeroDivisionError" in said[0]
+        line = Line(slot.address)
+        assert line.next() == OUT
+        line.close()
+    finally:
+        slot.stop()

@@ -63,6 +63,14 @@ def test_taking_the_file_pulls_the_card_for_good(make: Make) -> None:
             step()
 
 
+@pytest.mark.parametrize("content", [b"\xff", b'{"version": "\xff"}', b"[" * 100_000], ids=["byte", "text", "deep"])
+def test_a_file_of_anything_is_a_mute_card(make: Make, content: bytes) -> None:
+    card = make()
+    card.path.write_bytes(content)
+    with pytest.raises(CardMute):
+        VirtualReader(str(card.path)).connect()
+
+
 def test_reset_and_power_off_forget_the_pin(make: Make) -> None:
     card = make()
     reader = VirtualReader(str(card.path))

@@ -607,6 +607,18 @@ def test_a_failure_at_any_exchange_ends_in_a_defined_state(tmp_path: Path, error
         till.close()
 
 
+def test_what_nobody_foresaw_in_reading_refuses_the_card(till: Till, caplog: pytest.LogCaptureFixture) -> None:
+    till.reader = Faulty(till.reader, 3, ZeroDivisionError("李建华"))
+    till.person("employee")
+    assert till.view.refusal is not None
+    assert (till.stage(), till.view.refusal.number) == ("refused", "-16")
+    assert "ZeroDivisionError" in caplog.text
+    assert "李" not in caplog.text
+    till.take()
+    till.person("employee")
+    assert till.stage() == "bill"
+
+
 def _visit_as_far_as_it_goes(till: Till) -> None:
     till.person("pharmacy")
     if till.stage() == "idle":
