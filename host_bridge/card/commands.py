@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple, NoReturn
 import msgspec
 import typer
 
-from host_bridge.card.errors import PIN_INSTRUCTIONS, AccessRefused, CardError, NoPin, PinLocked, text_key
+from host_bridge.card.errors import PIN_INSTRUCTIONS, AccessRefused, CardError, NoPin, PinLocked, PinNotTyped, text_key
 from host_bridge.card.pin_entry import PinPad, PinRules, change_at_pad, change_typed, pad_of, verify_at_pad
 from host_bridge.card.sam_module import SamModule
 from host_bridge.card.session import CardSession, Holder, Issuer
@@ -169,7 +169,7 @@ def _ask_pin(session: CardSession, pad: PinPad | None) -> None:
         typer.echo(f"{AT_PAD_ZH}（还可试 {tries} 次）· {AT_PAD_EN} ({tries} tries left)", err=True)
         verify_at_pad(session, pad, PinRules())
         return
-    session.verify_pin(_typed(f"密码（还可试 {tries} 次）· PIN ({tries} tries left)"))
+    session.verify_pin(typed(f"密码（还可试 {tries} 次）· PIN ({tries} tries left)"))
 
 
 def _change_pin(session: CardSession, pad: PinPad | None, tries: int) -> None:
@@ -178,19 +178,14 @@ def _change_pin(session: CardSession, pad: PinPad | None, tries: int) -> None:
         typer.echo(f"{AT_PAD_EN}: the old PIN, the new one, the new one again ({tries} tries left)", err=True)
         change_at_pad(session, pad, PinRules())
         return
-    old = _typed(f"原密码（还可试 {tries} 次）· Old PIN ({tries} tries left)")
-    new, repeat = _typed("新密码 · New PIN"), _typed("再次输入新密码 · New PIN again")
+    old = typed(f"原密码（还可试 {tries} 次）· Old PIN ({tries} tries left)")
+    new, repeat = typed("新密码 · New PIN"), typed("再次输入新密码 · New PIN again")
     change_typed(session, old, new, repeat, PinRules())
-
-
-def _typed(prompt: str) -> bytearray:
-    """What is typed without echo; the caller wipes it."""
-    return bytearray(typer.prompt(prompt, hide_input=True, err=True), "utf-8")
 
 
 @contextmanager
 def _card(address: str, as_json: bool, sam: str | None = None) -> Iterator[Opened]:
-    """The powered card in a reader; what goes wrong is told in the catalogue's words, exit code 1."""
+    """The powered card in a reader; what goes wrong is told as `fail` does."""
     try:
         with ExitStack() as used:
             reader = used.enter_context(closing(open_reader(address)))
@@ -204,8 +199,19 @@ def _card(address: str, as_json: bool, sam: str | None = None) -> Iterator[Opene
         fail(error, as_json)
 
 
+def typed(prompt: str, default: str | None = None) -> bytearray:
+    """What is typed without echo; the caller wipes it. `PinNotTyped` where the input has ended."""
+    try:
+        return bytearray(typer.prompt(prompt, default, hide_input=True, show_default=False, err=True), "utf-8")
+    except typer.Abort as error:
+        # Ctrl-C is an Abort too
+        if isinstance(error.__context__, EOFError):
+            raise PinNotTyped from None
+        raise
+
+
 def fail(error: CardError | ReaderError, as_json: bool) -> NoReturn:
-    """Say what went wrong in the catalogue's words, and end with exit code 1."""
+    """Say what went wrong in the catalogue's words; exit code 1, or 2 where a PIN could not be typed."""
     key, facts = text_key(error)
     text = texts()[key]
     zh, en = text.zh.fill({**facts, **HELP_ZH}), text.en.fill({**facts, **HELP_EN})
@@ -221,7 +227,7 @@ def fail(error: CardError | ReaderError, as_json: bool) -> NoReturn:
         for words in (zh, en):
             lines = (f"{text.number} {words.title}", words.what, words.holder, words.bill)
             typer.echo("\n".join(filter(None, lines)), err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(2 if isinstance(error, PinNotTyped) else 1)
 
 
 def _command(text: str) -> CommandApdu:

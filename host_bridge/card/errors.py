@@ -153,6 +153,12 @@ class UnblockOutcomeUnknown(CardError):
     key = "pin_unblock_unknown"
 
 
+class PinNotTyped(PinEntryError):
+    """There is nobody who could type it: the input has ended (-39)."""
+
+    key = "pin_not_typed"
+
+
 class StatusError(CardError):
     """The card refused by status word `sw`."""
 

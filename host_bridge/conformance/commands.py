@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from host_bridge.card.errors import CardError, text_key
+from host_bridge.card.commands import typed
+from host_bridge.card.errors import CardError, PinNotTyped, text_key
 from host_bridge.card.session import CardSession
 from host_bridge.clock import SystemClock
 from host_bridge.conformance.card import SAFE_TRIES, Tester
@@ -56,7 +57,8 @@ def conformance(  # noqa: PLR0917 - each is an option of the command
 ) -> None:
     """检查一张卡是否符合规范 · Check a card. By default it writes nothing and never uses the last PIN try.
 
-    The PIN is asked for without echo where a check needs it; Enter skips those. Exit code 1: a check failed.
+    The PIN is asked for without echo where a check needs it; Enter or the end of input skips those.
+    Exit code 1: a check failed.
     """
     groups = _groups(group)
     with _reader(reader) as opened:
@@ -122,7 +124,10 @@ def _pin(reader: Reader, cases: list[Case]) -> bytearray | None:
             typer.echo(f"密码只剩 {tries} 次，不使用 · {tries} PIN tries left: it is not used", err=True)
             return None
         prompt = f"密码（还可试 {tries} 次，回车跳过）· PIN ({tries} tries left, Enter skips)"
-        pin = bytearray(typer.prompt(prompt, "", hide_input=True, show_default=False, err=True), "utf-8")
+        try:
+            pin = typed(prompt, "")
+        except PinNotTyped:
+            return None
         if not pin:
             return None
         session.verify_pin(bytearray(pin))

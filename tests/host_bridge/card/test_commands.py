@@ -210,6 +210,16 @@ def test_a_change_that_is_refused_leaves_the_pin(make: Make, typed: str, number:
     assert (pin.digits, pin.tries) == ("135790", tries)
 
 
+@pytest.mark.parametrize(
+    ("command", "typed_so_far"), [("verify-pin", ""), ("change-pin", ""), ("change-pin", "135790\n")]
+)
+def test_input_that_ends_is_an_error_of_its_own_and_costs_no_try(make: Make, command: str, typed_so_far: str) -> None:
+    card = make()
+    code, found = ask(command, "--reader", address(card), typed=typed_so_far)
+    assert (code, found["error"]["number"]) == (2, "-39")
+    assert VirtualCard.open(card.path).image.pin == card.image.pin
+
+
 def test_change_pin_of_a_card_without(make: Make) -> None:
     code, found = ask("change-pin", "--reader", address(make(pin=None)))
     assert (code, found["error"]["number"]) == (1, "K-002")

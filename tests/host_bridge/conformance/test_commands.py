@@ -65,6 +65,15 @@ def test_what_is_missing_is_told(make: Make, tmp_path: Path) -> None:
     assert "项未检查" in html.read_text()
 
 
+def test_input_that_ends_skips_what_needs_the_pin(make: Make) -> None:
+    path = make()
+    ran = runner.invoke(app, ["conformance", "--reader", f"virtual:{path}", "--group", "PIN", "--json"], input="")
+    found = last_line(ran)
+    assert (ran.exit_code, found["failed"]) == (0, 0)
+    assert found["skipped"]
+    assert found["passed"]
+
+
 def test_groups(make: Make) -> None:
     found = last_line(invoke(make(), "--group", "ATR", "--group", "PARAM", "--json"))
     assert found["cases"] == 16
