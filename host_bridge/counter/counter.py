@@ -145,9 +145,12 @@ class Counter:
         """Call back with every new picture; it must not block."""
         self._callbacks.append(callback)
 
-    def enter_pin(self, digits: bytearray) -> None:
-        """Let the chip check the PIN; the digits are wiped in any case. Pressed twice at once it costs one try."""
-        with self._typed("pin", digits):
+    def enter_pin(self, digits: bytearray, *, tries: int | None = None) -> None:
+        """Let the chip check the PIN; the digits are wiped in any case. Pressed twice at once it costs one try.
+
+        `tries` is `view().pin.tries` as it was entered with; `NotNow` where another entry has been answered since.
+        """
+        with self._typed("pin", digits, tries=tries):
             self._take_pin(self._pin_desk.typed(self._visit, self._city, digits))
 
     def begin_change(self) -> None:
@@ -157,9 +160,9 @@ class Counter:
             with self._card_errors("begin_change"):
                 self._visit = self._pin_desk.begin_change(self._visit)
 
-    def change_pin(self, old: bytearray, new: bytearray, repeat: bytearray) -> None:
-        """Give the chip a new PIN; all digits are wiped in any case."""
-        with self._typed("change_pin", old, new, repeat):
+    def change_pin(self, old: bytearray, new: bytearray, repeat: bytearray, *, tries: int | None = None) -> None:
+        """Give the chip a new PIN; all digits are wiped in any case. `tries` as for `enter_pin`."""
+        with self._typed("change_pin", old, new, repeat, tries=tries):
             self._take_pin(self._pin_desk.change_typed(self._visit, self._city, old, new, repeat))
 
     def keep_pin(self) -> None:
@@ -414,7 +417,7 @@ class Counter:
             self._entering.release()
 
     @contextmanager
-    def _typed(self, action: Action, *secrets: bytearray) -> Iterator[None]:
+    def _typed(self, action: Action, *secrets: bytearray, tries: int | None) -> Iterator[None]:
         """An action with digits, which are wiped whatever happens; a second one at the same time is refused."""
         try:
             if not self._entering.acquire(blocking=False):
@@ -422,6 +425,8 @@ class Counter:
             try:
                 with self._working():
                     self._require(action)
+                    if tries not in (None, self._visit.tries):
+                        raise NotNow(action, self._visit.stage)
                     with self._card_errors(action):
                         yield
             finally:

@@ -15,8 +15,9 @@ LINES_LIMIT = 500
 PINS = {"pin": ("pin",), "change_pin": ("old", "new", "repeat")}
 """Calls whose bodies are PINs, and the names of these in order."""
 _PIN = rb'"%s"\s*:\s*"([0-9]{4,16})"'
+_TRIES = rb'(?:\s*,\s*"tries"\s*:\s*([0-9]{1,2}))?'
 _PIN_BODIES = {
-    call: re.compile(rb"\s*\{\s*%s\s*\}\s*" % rb"\s*,\s*".join(_PIN % name.encode() for name in names))
+    call: re.compile(rb"\s*\{\s*%s%s\s*\}\s*" % (rb"\s*,\s*".join(_PIN % name.encode() for name in names), _TRIES))
     for call, names in PINS.items()
 }
 
@@ -77,14 +78,19 @@ async def read_body(request: Request) -> bytearray:
     return body
 
 
-async def read_pins(request: Request, call: str) -> list[bytearray]:
-    """The digits of `{"pin": "123456"}`, or of the three of `change_pin`, never as text; the caller wipes them."""
+async def read_pins(request: Request, call: str) -> tuple[list[bytearray], int | None]:
+    """The digits of `{"pin": "123456"}`, or of the three of `change_pin`, never as text; the caller wipes them.
+
+    With them `tries`, which may stand last: those that were left when this was entered.
+    """
     body = await read_body(request)
     try:
         found = _PIN_BODIES[call].fullmatch(body)
         if found is None:
             raise ApiError("web_bad_pin", 400)
-        return [body[found.start(group) : found.end(group)] for group in range(1, len(PINS[call]) + 1)]
+        tries = found[len(PINS[call]) + 1]
+        pins = [body[found.start(group) : found.end(group)] for group in range(1, len(PINS[call]) + 1)]
+        return pins, None if tries is None else int(tries)
     finally:
         wipe(body)
 

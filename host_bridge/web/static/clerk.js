@@ -146,7 +146,7 @@ const RUN = {
   language: () => { swapLanguage(); document.documentElement.lang = language() === "zh" ? "zh-CN" : "en"; draw(); },
   digit: (digit) => { if (local.digits.length < PIN_DIGITS) local.digits.push(digit); draw(); },
   erase: () => { local.digits.pop(); draw(); },
-  pin: () => { const body = JSON.stringify({ pin: local.digits.join("") }); wipePin(); act("pin", body); },
+  pin: () => { const body = JSON.stringify({ pin: local.digits.join(""), tries: view.pin.tries }); wipePin(); act("pin", body); },
   "ask-pad": () => act("ask_pad"),
   "begin-change": () => act("begin_change"),
   "keep-pin": () => act("keep_pin"),
@@ -155,7 +155,7 @@ const RUN = {
     local.digits = [];
     if (local.entries.length < 3) { draw(); return; }
     const [old, fresh, repeat] = local.entries.map((digits) => digits.join(""));
-    const body = JSON.stringify({ old, new: fresh, repeat });
+    const body = JSON.stringify({ old, new: fresh, repeat, tries: view.pin.tries });
     wipePin();
     act("change_pin", body);
   },

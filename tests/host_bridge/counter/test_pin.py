@@ -100,6 +100,24 @@ def test_wrong_old_pins_count_and_lock(pharmacy: Till) -> None:
     assert (refusal.number, refusal.sw, refusal.step) == ("-52", "63C0", "pin")
 
 
+def test_an_entry_made_before_another_was_answered_costs_no_try(pharmacy: Till) -> None:
+    pharmacy.person("pharmacy")
+    pharmacy.counter.begin_change()
+    pharmacy.counter.change_pin(*digits("271829", "314159", "314159"), tries=3)
+    late = digits("271829", "314159", "314159")
+    with pytest.raises(NotNow) as caught:
+        pharmacy.counter.change_pin(*late, tries=3)
+    assert (caught.value.action, tries(pharmacy)) == ("change_pin", (2, True))
+    assert not any(map(any, late))
+    pharmacy.counter.keep_pin()
+    pharmacy.counter.enter_pin(bytearray(b"271829"), tries=2)
+    with pytest.raises(NotNow):
+        pharmacy.counter.enter_pin(bytearray(b"271829"), tries=2)
+    assert tries(pharmacy) == (1, True)
+    pharmacy.counter.enter_pin(bytearray(b"271828"), tries=1)
+    assert pharmacy.stage() == "bill"
+
+
 def test_keeping_the_pin_goes_on_where_the_visit_stood(pharmacy: Till) -> None:
     pharmacy.person("pharmacy")
     pharmacy.counter.begin_change()

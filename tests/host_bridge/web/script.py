@@ -188,6 +188,7 @@ class ScriptedCounter:
         self.calls: list[tuple[str, object]] = []
         self.bills: list[tuple[str, tuple[CatalogueLine | FeeLine, ...]]] = []
         self.pins: list[bytearray] = []
+        self.tries: list[int | None] = []
         self.failing: Exception | None = None
         self._view = IDLE
         self._callbacks: list[Callable[[CounterView], None]] = []
@@ -246,8 +247,9 @@ class ScriptedCounter:
     def subscribe(self, callback: Callable[[CounterView], None]) -> None:
         self._callbacks.append(callback)
 
-    def enter_pin(self, digits: bytearray) -> None:
+    def enter_pin(self, digits: bytearray, *, tries: int | None = None) -> None:
         self._take("pin", None)
+        self.tries.append(tries)
         self.pins.append(digits)
         if digits.decode() == PIN:
             self.want_bill()
@@ -266,8 +268,9 @@ class ScriptedCounter:
         self._take("begin_change", None)
         self.ask_change()
 
-    def change_pin(self, old: bytearray, new: bytearray, repeat: bytearray) -> None:
+    def change_pin(self, old: bytearray, new: bytearray, repeat: bytearray, *, tries: int | None = None) -> None:
         self._take("change_pin", None)
+        self.tries.append(tries)
         self.pins += [old, new, repeat]
         if new != repeat:
             raise NotNow("change_pin", "change", "pin_mismatch")

@@ -65,6 +65,7 @@ def test_the_pin_reaches_the_counter_as_digits_that_are_wiped_afterwards(
         b'{"pin":"123"}',
         b'{"pin":"12345678901234567"}',
         b'{"pin":"135790","again":1}',
+        b'{"pin":"135790","tries":"3"}',
         b'["135790"]',
         '{"pin":"１３５７９０"}'.encode(),
         b'{"pin":"135790"',
@@ -86,6 +87,18 @@ def test_a_change_reaches_the_counter_as_digits_that_are_wiped_afterwards(
     answer = client.post("/api/1/change_pin", json={"old": "135790", "new": "314159", "repeat": "314159"})
     assert (answer.status_code, answer.json()["stage"]) == (200, "pin")
     assert counter.pins == [bytearray(6)] * 3
+
+
+@pytest.mark.parametrize(("tail", "tries"), [(b"}", None), (b', "tries": 3}', 3), (b',"tries":15 }', 15)])
+def test_the_tries_an_entry_was_made_with_reach_the_counter(
+    client: TestClient, counter: ScriptedCounter, tail: bytes, tries: int | None
+) -> None:
+    counter.ask_pin()
+    client.post("/api/1/pin", content=b'{"pin":"135791"' + tail, headers=JSON_HEADERS)
+    counter.ask_change()
+    body = b'{"old":"135790","new":"314159","repeat":"314159"' + tail
+    client.post("/api/1/change_pin", content=body, headers=JSON_HEADERS)
+    assert counter.tries == [tries, tries]
 
 
 def test_a_new_pin_that_differs_is_refused_in_words(client: TestClient, counter: ScriptedCounter) -> None:

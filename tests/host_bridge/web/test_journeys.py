@@ -164,6 +164,7 @@ def test_a_default_pin_is_changed_with_the_keyboard_alone(page: Page, counter: S
     at_screen(page, "pin")
     expect(page.get_by_text("密码已修改")).to_be_visible()
     assert [call for call, _ in counter.calls] == ["begin_change", *["change_pin"] * 3]
+    assert counter.tries == [3, 3, 2]
     assert not any(map(any, counter.pins))
     assert "314159" not in page.content()
 
