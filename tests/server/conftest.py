@@ -171,6 +171,7 @@ class Mosquitto:
         (directory / "mosquitto.conf").write_text(
             f"listener {self.port} 127.0.0.1\n"
             "allow_anonymous false\n"
+            "message_size_limit 4194304\n"
             "user root\n"
             f"acl_file {directory}/acl\n"
             f"password_file {directory}/passwords\n"
