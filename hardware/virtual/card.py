@@ -57,18 +57,19 @@ class VirtualCard:
     nothing was answered. Challenges come from `random`.
     """
 
-    def __init__(self, path: Path, image: CardImage, random: Random) -> None:
-        self._state = CardState(CardStore(path), image, random)
+    def __init__(self, store: CardStore, image: CardImage, random: Random) -> None:
+        self._state = CardState(store, image, random)
 
     @classmethod
     def open(cls, path: Path | str, random: Random = secrets.token_bytes) -> "VirtualCard":
         """The card kept in a file; `CardFileError` where there is none or its content makes no card."""
-        return cls(Path(path), CardStore(Path(path)).read(), random)
+        store = CardStore(Path(path))
+        return cls(store, store.read(), random)
 
     @classmethod
     def create(cls, path: Path | str, image: CardImage, random: Random = secrets.token_bytes) -> "VirtualCard":
         """A card in a new file, or in place of the one that was there."""
-        card = cls(Path(path), image, random)
+        card = cls(CardStore(Path(path)), image, random)
         card.save()
         return card
 

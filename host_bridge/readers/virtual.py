@@ -8,6 +8,7 @@ import msgspec
 
 from hardware.virtual.card import CardFileError
 from hardware.virtual.card_side import Chip
+from hardware.virtual.card_store import Replaced
 from hardware.virtual.chips import chip_at
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.pin_pad import FileKeys, Keys, VirtualPinPad
@@ -22,7 +23,7 @@ _VERSION = re.compile(r"\d\.\d\d")
 
 
 class VirtualConnection:
-    """A `CardConnection` to a card's or security module's file. Taking the file away pulls it."""
+    """A `CardConnection` to a card's or security module's file. Taking the file away or writing it pulls the card."""
 
     def __init__(self, card: Chip, path: Path) -> None:
         self._card, self._path = card, path
@@ -37,6 +38,9 @@ class VirtualConnection:
         self._check()
         try:
             return self._card.command(command)
+        except Replaced:
+            self._powered = False
+            raise CardRemoved(str(self._path)) from None
         except CardFileError as error:
             self._check()
             raise CardMute(str(error)) from error

@@ -7,6 +7,7 @@ import pytest
 
 from hardware.virtual.card import CardFileError, VirtualCard
 from hardware.virtual.card_store import CardStore
+from host_bridge.card.errors import PinWrong
 from host_bridge.card.session import CardSession
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderUnavailable
@@ -86,6 +87,29 @@ def test_reset_and_power_off_forget_the_pin(make: Make) -> None:
         connection.transmit(verify_status())
     reader.close()
     reader.close()
+
+
+def test_two_readers_of_one_file_give_no_try_back(make: Make) -> None:
+    card = make()
+    first, second = (CardSession(VirtualReader(str(card.path)).connect()) for _ in range(2))
+    with pytest.raises(PinWrong):
+        first.verify_pin(bytearray(b"271829"))
+    with pytest.raises(CardRemoved):
+        second.verify_pin(bytearray(b"135790"))
+    assert CardSession(VirtualReader(str(card.path)).connect()).pin_tries() == 2
+    with pytest.raises(PinWrong):
+        first.verify_pin(bytearray(b"271829"))
+    assert CardSession(VirtualReader(str(card.path)).connect()).pin_tries() == 1
+
+
+def test_a_file_put_in_place_of_a_card_is_not_overwritten_by_it(make: Make) -> None:
+    card, other = make(), make("pharmacy")
+    content = other.path.read_bytes()
+    session = CardSession(VirtualReader(str(card.path)).connect())
+    other.path.replace(card.path)
+    with pytest.raises(CardRemoved):
+        session.verify_pin(bytearray(b"135790"))
+    assert card.path.read_bytes() == content
 
 
 def test_connecting_again_ends_the_first_connection(make: Make) -> None:
