@@ -130,7 +130,9 @@ class Counter:
             elif stopped is not None and self._visit.stage not in {"stopped", "done"}:
                 self._stop_settling(stopped)
             if self._visit.pad == "waiting":
-                return  # the reader is busy with the pad, and says by itself when the card goes
+                if self._slot.emptied():
+                    self._pin_desk.cancel()
+                return
             arrived = self._slot.look()
             if self._visit.with_card and not self._slot.there:
                 self._end()

@@ -40,6 +40,13 @@ class Slot:
             self.spent = False
         return self.there and not before
 
+    def emptied(self) -> bool:
+        """Whether the card is out while somebody else uses the session, which stays; a reader that is away is not."""
+        try:
+            return not self._reader.card_present()
+        except ReaderError:
+            return False
+
     def open(self) -> None:
         """Power the card on; `ReaderError`."""
         self.close()

@@ -301,6 +301,28 @@ def test_the_pad_finds_a_default_pin_and_changes_it(make_padded: Callable[..., T
     assert till.stage() == "bill"
 
 
+@pytest.mark.parametrize("changing", [False, True])
+def test_a_card_pulled_while_the_pad_waits_ends_the_entry(
+    make_padded: Callable[..., Till], pressed: Pressed, *, changing: bool
+) -> None:
+    till = make_padded()
+    till.person("pharmacy")
+    if changing:
+        till.counter.begin_change()
+    entry = Thread(target=till.counter.serve_pad)
+    entry.start()
+    assert pressed.waiting.wait(10)
+    till.counter.poll()
+    assert till.view.pin is not None
+    assert till.view.pin.pad == "waiting"
+    till.take()
+    entry.join(10)
+    assert not entry.is_alive()
+    till.counter.poll()
+    assert till.stage() == "idle"
+    assert till.refusals() == []
+
+
 @pytest.mark.parametrize(("flag", "stage"), [(True, "refused"), (False, "bill")])
 def test_where_the_pad_does_not_compare_the_centre_decides(
     make_padded: Callable[..., Till], pressed: Pressed, *, flag: bool, stage: str
