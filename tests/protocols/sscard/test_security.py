@@ -64,6 +64,19 @@ def test_encryption(row: dict[str, Any]) -> None:
         assert encrypted.hex().upper() == vector["cipher"]
 
 
+def test_purchase() -> None:
+    """6.4 needs no other arithmetic: session key, MACs without a header, and a TAC under the folded key."""
+    row = {name: bytes.fromhex(value) for name, value in SHEET["purchase"].items()}
+    card_key = bytes.fromhex(SHEET["algorithm"][0]["levels"][-1])
+    session = security.session_key(TRIPLE_DES, card_key, row["random"] + row["sequence"] + row["terminal_sequence"][2:])
+    assert session == row["session"]
+    signed = row["amounts"] + row["type"] + row["terminal"]
+    assert security.command_mac(TRIPLE_DES, session, signed + row["time"]) == row["mac1"]
+    assert security.command_mac(TRIPLE_DES, session, row["amounts"]) == row["mac2"]
+    tac_key = bytes(left ^ right for left, right in zip(card_key[:8], card_key[8:], strict=True))
+    assert security.command_mac(TRIPLE_DES, tac_key, signed + row["terminal_sequence"] + row["time"]) == row["tac"]
+
+
 @given(algorithms, keys, blocks, st.binary(max_size=40))
 def test_what_was_encrypted_comes_back(algorithm: int, key: bytes, challenge: bytes, data: bytes) -> None:
     session = security.session_key(algorithm, key, challenge)
