@@ -84,8 +84,9 @@ class Till:
         for seq in range(self._journal.end, 0, -1):
             stored = self._journal.find(event_id(record.terminal, record.epoch, seq))
             if stored is not None and isinstance(stored.event.data, Settlement | Refund):
-                if not (self._paper / f"{seq}.txt").exists():
-                    note(self._paper / f"{seq}.txt", f"{COPY}\n{slip(stored)}")
+                paper = self._paper / f"{seq}.txt"
+                if not paper.exists() or paper.stat().st_size == 0:
+                    note(paper, f"{COPY}\n{slip(stored)}")
                 return
 
 
