@@ -28,7 +28,7 @@ types: ## check types
 	$(RUN)mypy
 
 pytest: ## run the tests (ARGS='-k journal')
-	$(RUN)pytest -n auto --dist loadgroup --cov --cov-report term $(ARGS)
+	$(RUN)pytest -n auto --dist loadfile --cov --cov-report term $(ARGS)
 
 gen: ## write everything that is derived from data
 	$(RUN)python -m protocols.events.asyncapi > docs/asyncapi.json

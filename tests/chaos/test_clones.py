@@ -32,7 +32,7 @@ from tests.server.conftest import Mosquitto
 from tests.server.mqtt import Party
 from tests.server.test_run import Site
 
-pytestmark = [pytest.mark.xdist_group("clones"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 INSTITUTION = ("--institution", "H11010200012", "--name", "示范社区卫生服务中心", "--city", "110000")
 OLD_COPY = texts()["journal_old_copy"].number

@@ -57,7 +57,6 @@ def test_a_kill_is_a_failed_test_that_says_why(code: int, output: str, killed: b
 
 
 @pytest.mark.skipif(os.environ.get("CI") != "true", reason="make mutants runs them; in CI they are part of the suite")
-@pytest.mark.xdist_group("mutants")
 @pytest.mark.timeout(900)
 def test_every_mutant_is_killed() -> None:
     command = [sys.executable, "-m", "tests.chaos.mutants", "--json"]

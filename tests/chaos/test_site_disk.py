@@ -18,7 +18,7 @@ from hardware.virtual.site import Counter, Site
 from tests.chaos.disk_fault import FULL, SYNCS_FAIL, disk_fault
 from tests.chaos.needs import need_strace
 
-pytestmark = [pytest.mark.xdist_group("disk"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 BILL = {"med_type": "11", "lines": [{"code": "F3004", "cnt": "1"}]}
 CARD = "spare"

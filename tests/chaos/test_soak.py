@@ -19,7 +19,7 @@ from protocols.events.steps import INBOX_STEPS, TERMINAL_STEPS
 from tests.chaos.plan import LEAST_KILLS
 from tests.chaos.soak import WRONG, check, failed
 
-pytestmark = [pytest.mark.xdist_group("soak"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 SEED = 7
 KILLS, SETTLEMENTS = (200, 2000) if os.environ.get("CI") == "true" else (LEAST_KILLS + 1, 100)

@@ -13,7 +13,7 @@ from hardware.virtual.demo import check
 from hardware.virtual.morning import Player, load_morning
 from hardware.virtual.site import Site
 
-pytestmark = [pytest.mark.xdist_group("checker"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 PLAYED = ("employee, D2", "retired, D4", "refund of D2, D9")
 TERMINAL = "110102-0012"

@@ -19,7 +19,7 @@ from hardware.virtual.processes import Process, SiteError, wait_until
 from hardware.virtual.site import Counter, Site
 from protocols.events.steps import INBOX_STEPS, TERMINAL_STEPS
 
-pytestmark = [pytest.mark.xdist_group("site"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 KILLED = str(Path(__file__).with_name("killed.py"))
 BILL = {"med_type": "11", "lines": [{"code": "F3004", "cnt": "1"}]}

@@ -13,7 +13,7 @@ from hardware.virtual.morning import Player, load_morning
 from hardware.virtual.site import Counter, Site
 from tests.pcscd import READERS, CardInReader, Pcscd, demand
 
-pytestmark = [pytest.mark.xdist_group("pcsc counter"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 PLAYED = ("pharmacy, D8a", "three wrong PINs")
 WITHOUT_PYSCARD = "import sys; sys.modules['smartcard'] = None; import ssc; ssc.main()"
