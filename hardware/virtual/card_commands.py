@@ -9,14 +9,13 @@ from typing import Annotated, NoReturn
 import msgspec
 import typer
 
+from hardware.virtual.apdu_lines import answer_lines
 from hardware.virtual.card import CardFileError, VirtualCard, file_key
 from hardware.virtual.card_side import Chip
-from hardware.virtual.faults import chip_of, with_fault
+from hardware.virtual.chips import chip_of, with_fault
 from hardware.virtual.people import PersonFileError, gallery, load_person, make_card
 from hardware.virtual.slot import sentence
 from hardware.virtual.vpcd import VpcdError, VpcdSlot
-from protocols.iso7816.apdu import ApduError, CommandApdu
-from protocols.iso7816.status import meaning
 from protocols.sscard.content import Content, FileDecoder
 from protocols.sscard.files import Directory, File
 from protocols.sscard.items import ItemError
@@ -131,19 +130,7 @@ def run(
     if vpcd is not None:
         _run_in_pcscd(card, vpcd, as_json)
         return
-    card.reset()
-    for line in sys.stdin:
-        try:
-            answer = card.command(CommandApdu.from_bytes(bytes.fromhex(line)))
-        except ApduError as error:
-            _fail(f"不是一条 APDU · not an APDU: {error}", as_json)
-        except ValueError:
-            _fail("不是十六进制 · not hexadecimal", as_json)
-        except CardFileError as error:
-            _fail(str(error), as_json)
-        data, sw = answer.data.hex().upper(), f"{answer.sw:04X}"
-        shown = {"data": data, "sw": sw, "meaning": meaning(answer.sw)}
-        typer.echo(json.dumps(shown) if as_json else data + sw)
+    answer_lines(card, sys.stdin, _fail, as_json=as_json)
 
 
 def _run_in_pcscd(card: Chip, address: str, as_json: bool) -> None:

@@ -1,14 +1,5 @@
-"""The faults that a simulated card may have, by group of the conformance suite. Each breaks one rule and no other.
+"""The faults that a simulated card may have, by group of the conformance suite. Each breaks one rule and no other."""
 
-A card file named `employee+missing_record.card` has that fault wherever it is used.
-"""
-
-from collections.abc import Callable
-from pathlib import Path
-
-from hardware.virtual.card import VirtualCard
-from hardware.virtual.card_file import CardFileError
-from hardware.virtual.card_side import Chip
 from hardware.virtual.fault_behaviours import (
     OK,
     TRIES,
@@ -21,23 +12,15 @@ from hardware.virtual.fault_behaviours import (
     ef_with_data,
     far_from_pin,
     fewest_tries,
-    first_by_number,
     first_tries,
     in_directory,
     inverted,
     key_of_another,
-    key_without_pin,
     local,
-    missing_record,
-    odd_record,
-    other_tag,
     outlasting,
-    presenting,
     replaced,
     replayed,
     same_challenge,
-    short_file,
-    shorter,
     spaces,
     status_costs,
     turned,
@@ -46,86 +29,15 @@ from hardware.virtual.fault_behaviours import (
     without_challenge,
     without_version,
 )
-from hardware.virtual.faulty_card import Behaviour, Fault, FaultyCard
+from hardware.virtual.faulty_card import Fault
+from hardware.virtual.file_faults import IN_FILE
 from protocols.iso7816 import status
 from protocols.sscard import commands
-from protocols.sscard.files import CardFiles
 
-MARK = "+"
-"""Between a card file's name and its fault."""
-TARGET = "@"
-"""Between a fault and the file that it is about: `missing_record@DF04_EF05`."""
-READS = (commands.READ_RECORD, commands.READ_BINARY)
-UPDATES = (commands.UPDATE_RECORD, commands.UPDATE_BINARY)
-FREE = (OK, status.SW_RECORD_NOT_FOUND)
-"""A file that is open, whether or not it has the record."""
 ANY_INSTRUCTION = range(0x100)
 WRONG_LENGTHS = range(0x6C00, 0x6D00)
 ISSUER = "SSSE EF05"
 PIN_FILE, INSURANCE = "DF01 EF05", "DF04 EF05"
-
-_IN_FILE: tuple[tuple[str, str, str, str, Callable[[str], Behaviour]], ...] = (
-    ("missing_record", "DF03 EF06", "缺少第一条记录", "the first record is missing", missing_record),
-    (
-        "wrong_tag",
-        "DF02 EF05",
-        "第一条记录标签错误",
-        "the first record has another tag",
-        lambda file: edited(commands.READ_RECORD, other_tag, file=file, when=first_by_number),
-    ),
-    (
-        "short_record",
-        "DF04 EF05",
-        "第一条记录未填充到全长",
-        "the first record is not padded to its length",
-        lambda file: edited(commands.READ_RECORD, shorter, file=file, when=first_by_number),
-    ),
-    ("odd_record", "DF02 EF07", "循环记录长度错误", "a cyclic record has another length", odd_record),
-    ("short_file", "SSSE EF07", "透明文件过短", "a transparent file is too short", short_file),
-    (
-        "free_read",
-        "DF01 EF06",
-        "无权可读",
-        "read without any right",
-        lambda file: turned(READS, status.SW_SECURITY_STATUS, OK, file=file, when=presenting(pin=False, key=False)),
-    ),
-    (
-        "pin_does_not_open",
-        "DF01 EF06",
-        "凭密码不可读",
-        "the PIN does not open it",
-        lambda file: turned(READS, FREE, status.SW_SECURITY_STATUS, file=file, when=presenting(pin=True, key=False)),
-    ),
-    (
-        "key_does_not_open",
-        "DF02 EF06",
-        "凭密钥不可读",
-        "the key does not open it",
-        lambda file: turned(READS, FREE, status.SW_SECURITY_STATUS, file=file, when=presenting(pin=False, key=True)),
-    ),
-    (
-        "key_is_enough",
-        "DF04 EF06",
-        "只凭密钥可读",
-        "the key alone opens what needs the PIN too",
-        lambda file: turned(READS, status.SW_SECURITY_STATUS, OK, file=file, when=key_without_pin),
-    ),
-    (
-        "free_update",
-        "DF04 EF08",
-        "无权可写",
-        "written without the right",
-        lambda file: turned(UPDATES, status.SW_SECURITY_STATUS, OK, file=file),
-    ),
-    (
-        "closed_update",
-        "DF02 EF05",
-        "有权不可写",
-        "not written with the right",
-        lambda file: turned(UPDATES, OK, status.SW_SECURITY_STATUS, file=file),
-    ),
-)
-"""Name, usual file, Chinese, English, behaviour in a file."""
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
@@ -143,7 +55,7 @@ FAULTS: tuple[Fault, ...] = (
         "ATR of another region",
         atr=lambda raw: raw[:-6] + bytes((raw[-6] ^ 0x01,)) + raw[-5:],
     ),
-    *(Fault(name, zh, en, behaviour(file), file=file) for name, file, zh, en, behaviour in _IN_FILE),
+    *(Fault(name, zh, en, behaviour(file), file=file) for name, file, zh, en, behaviour in IN_FILE),
     Fault(
         "space_padding",
         "姓名以空格填充",
@@ -523,36 +435,3 @@ FAULTS: tuple[Fault, ...] = (
         turned(commands.SELECT, status.SW_FUNCTION_NOT_SUPPORTED, OK),
     ),
 )
-
-
-def fault_named(name: str, tables: CardFiles) -> Fault:
-    """A fault by its name, in another file by `name@DF04_EF05`; `KeyError` where there is none."""
-    plain, target, file = name.partition(TARGET)
-    fault = {fault.name: fault for fault in FAULTS}[plain]
-    if not target:
-        return fault
-    behaviour = {row[0]: row[4] for row in _IN_FILE}[plain]
-    directory, _, ef = file.partition("_")
-    tables.directory(directory).file(ef)
-    return fault._replace(behaviour=behaviour(f"{directory} {ef}"), file=f"{directory} {ef}")
-
-
-def open_chip(path: Path) -> Chip:
-    """The card of a file, with the fault that its name tells; `CardFileError` where there is no such fault."""
-    return chip_of(VirtualCard.open(path))
-
-
-def chip_of(card: VirtualCard) -> Chip:
-    """A card with the fault that its file's name tells; `CardFileError`."""
-    _, mark, name = card.path.stem.partition(MARK)
-    if not mark:
-        return card
-    try:
-        return with_fault(card, name)
-    except KeyError:
-        raise CardFileError(card.path, f"has no fault {name}") from None
-
-
-def with_fault(card: VirtualCard, name: str) -> Chip:
-    """A card with a fault of the table; `KeyError` where it is not there or not about such a file."""
-    return FaultyCard(card, card.tables, fault_named(name, card.tables))

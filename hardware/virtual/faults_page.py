@@ -1,6 +1,7 @@
 """Writes the reference page of all faults: `python -m hardware.virtual.faults_page > docs/card-faults.md`."""
 
-from hardware.virtual.faults import FAULTS, MARK, TARGET
+from hardware.virtual.chips import MARK, TARGET
+from hardware.virtual.faults import FAULTS
 from hardware.virtual.faulty_card import Fault
 
 HEAD = f"""# Faults of simulated cards

@@ -7,11 +7,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from hardware.virtual.apdu_lines import answer_lines
 from hardware.virtual.card_file import CardFileError
 from hardware.virtual.sam import VirtualSam
 from hardware.virtual.sam_file import SAM_SUFFIX, Role, sam_image
-from protocols.iso7816.apdu import ApduError, CommandApdu
-from protocols.iso7816.status import meaning
 
 REGION_DIGITS = 6
 
@@ -60,19 +59,7 @@ def show(file: SamFile, as_json: Json = False) -> None:
 def run(file: SamFile, as_json: Json = False) -> None:
     """运行 · Power the module on and answer APDUs: one in hexadecimal per line in, one answer per line out."""
     module = _open(file, as_json)
-    module.reset()
-    for line in sys.stdin:
-        try:
-            answer = module.command(CommandApdu.from_bytes(bytes.fromhex(line)))
-        except ApduError as error:
-            _fail(f"不是一条 APDU · not an APDU: {error}", as_json)
-        except ValueError:
-            _fail("不是十六进制 · not hexadecimal", as_json)
-        except CardFileError as error:
-            _fail(str(error), as_json)
-        data, sw = answer.data.hex().upper(), f"{answer.sw:04X}"
-        shown = {"data": data, "sw": sw, "meaning": meaning(answer.sw)}
-        typer.echo(json.dumps(shown) if as_json else data + sw)
+    answer_lines(module, sys.stdin, _fail, as_json=as_json)
 
 
 def _open(path: Path, as_json: bool) -> VirtualSam:

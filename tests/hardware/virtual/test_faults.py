@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from hardware.virtual.card import CardFileError, VirtualCard
 from hardware.virtual.card_commands import app
-from hardware.virtual.faults import FAULTS, open_chip, with_fault
+from hardware.virtual.chips import chip_at, with_fault
+from hardware.virtual.faults import FAULTS
 from hardware.virtual.faulty_card import Fault, FaultyCard
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.slot import VirtualSlot
@@ -72,20 +73,20 @@ def test_no_such_fault(tmp_path: Path, card: VirtualCard, name: str) -> None:
         with_fault(card, name)
     path = card.path.rename(tmp_path / f"employee+{name}.card")
     with pytest.raises(CardFileError, match="no fault"):
-        open_chip(path)
+        chip_at(path)
 
 
 def test_a_card_file_with_a_fault_in_its_name(tmp_path: Path, card: VirtualCard) -> None:
-    assert open_chip(card.path).reset()[2] == 0x00
+    assert chip_at(card.path).reset()[2] == 0x00
     path = card.path.rename(tmp_path / "employee+atr_tb1.card")
-    assert open_chip(path).reset()[2] == 0x25
+    assert chip_at(path).reset()[2] == 0x25
 
 
 @pytest.fixture
 def slot(tmp_path: Path) -> Iterator[VirtualSlot]:
     folder = tmp_path / "slot"
     folder.mkdir()
-    slot = VirtualSlot(folder, open_chip)
+    slot = VirtualSlot(folder, chip_at)
     slot.start()
     yield slot
     slot.stop()

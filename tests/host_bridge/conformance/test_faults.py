@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hardware.virtual.card import VirtualCard
-from hardware.virtual.faults import FAULTS, MARK
+from hardware.virtual.chips import MARK
+from hardware.virtual.faults import FAULTS
 from host_bridge.conformance.case import Result
 from host_bridge.conformance.suite import all_cases
 from protocols.sscard.files import card_files

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hardware.virtual.faults import MARK, open_chip
+from hardware.virtual.chips import MARK, chip_at
 from hardware.virtual.reader import ReaderProcess
 from hardware.virtual.slot import VirtualSlot
 from host_bridge.commands import card as app
@@ -27,7 +27,7 @@ def slot(tmp_path: Path) -> Path:
 def reader(tmp_path: Path, slot: Path) -> Iterator[str]:
     """The address of a running reader; the card goes into its slot before."""
     link = tmp_path / "reader"
-    process = ReaderProcess(VirtualSlot(slot, open_chip), link=link)
+    process = ReaderProcess(VirtualSlot(slot, chip_at), link=link)
     process.start()
     yield f"serial:{link}"
     process.stop()
