@@ -1,22 +1,21 @@
 """A reader that pcscd drives: `pcsc:NAME`."""
 
-import contextlib
 import threading
-from collections.abc import Iterator
 
 from host_bridge.readers.pcsc_service import PcscService, ReaderState
-from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderInUse, ReaderUnavailable
+from host_bridge.readers.power_on import PowerOn
+from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderInUse
 from host_bridge.readers.traffic import log_exchange
 from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr, AtrError
 
 
-class PcscConnection:
+class PcscConnection(PowerOn):
     """The card of one power-on, for nobody else. The first error ends it: every later call raises the same."""
 
     def __init__(self, service: PcscService, busy: threading.RLock, name: str) -> None:
-        self._service, self._busy, self._name = service, busy, name
-        self._ended: ReaderError | None = None
+        super().__init__(busy)
+        self._service, self._name = service, name
         self._handle = service.connect(name)
         self._generation = service.generation
         try:
@@ -54,30 +53,17 @@ class PcscConnection:
         with self._busy:
             self.end(CardMute("powered off"))
 
-    def end(self, error: ReaderError) -> None:
-        """Power off; every later call raises this, unless an earlier error already does."""
-        if self._ended is None:
-            self._ended = error
-            self._service.disconnect(self._handle)
+    def _away(self) -> str | None:
+        return None if self._service.generation == self._generation else self._name
+
+    def _power_off(self) -> None:
+        self._service.disconnect(self._handle)
 
     def _read_atr(self) -> Atr:
         try:
             return Atr.from_bytes(self._service.atr(self._handle, self._name))
         except AtrError as error:
             raise CardMute(str(error)) from None
-
-    @contextlib.contextmanager
-    def _until_error(self) -> Iterator[None]:
-        with self._busy:
-            if self._service.generation != self._generation:
-                self.end(ReaderUnavailable(f"{self._name} was away"))
-            if self._ended is not None:
-                raise self._ended.with_traceback(None)
-            try:
-                yield
-            except ReaderError as error:
-                self.end(error)
-                raise
 
 
 class PcscReader:

@@ -2,8 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from host_bridge.readers.power_on import PowerOn
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderUnavailable
 from host_bridge.readers.serial_link import SILENCE_S, TOTAL_S, Port, SerialLink, open_port
 from host_bridge.readers.traffic import log_exchange
@@ -44,13 +45,13 @@ _REASONS = {
 }
 
 
-class SerialConnection:
+class SerialConnection(PowerOn):
     """The card of one power-on. The first error ends it: every later call raises the same."""
 
     def __init__(self, link: SerialLink, slot: int, atr: Atr) -> None:
+        super().__init__(link.busy)
         self._link, self._slot, self._atr = link, slot, atr
         self._generation = link.generation
-        self._ended: ReaderError | None = None
 
     @property
     def atr(self) -> Atr:
@@ -78,22 +79,9 @@ class SerialConnection:
             self._link.ask(ICC_POWER_OFF, tries=1, slot=self._slot)
         self.end(CardMute("powered off"))
 
-    def end(self, error: ReaderError) -> None:
-        """Every later call raises this, unless an earlier error already does."""
-        self._ended = self._ended or error
-
-    @contextlib.contextmanager
-    def _until_error(self) -> Iterator[None]:
-        with self._link.busy:
-            if not self._link.is_open or self._link.generation != self._generation:
-                self.end(ReaderUnavailable(f"{self._link.path} was away"))
-            if self._ended is not None:
-                raise self._ended.with_traceback(None)
-            try:
-                yield
-            except ReaderError as error:
-                self.end(error)
-                raise
+    def _away(self) -> str | None:
+        here = self._link.is_open and self._link.generation == self._generation
+        return None if here else self._link.path
 
 
 class SerialReader:
