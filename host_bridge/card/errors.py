@@ -171,10 +171,8 @@ class StatusError(CardError):
         return {"sw": f"{self.sw:04X}"}
 
 
-class PinWrong(StatusError):
-    """The PIN was wrong; `tries` are left, at least one (-51)."""
-
-    key = "pin_wrong"
+class VerificationFailed(StatusError):
+    """63Cx: what was shown is not right; `tries` are left."""
 
     def __init__(self, tries: int) -> None:
         self.tries = tries
@@ -183,6 +181,12 @@ class PinWrong(StatusError):
     @property
     def facts(self) -> dict[str, str]:
         return {**super().facts, "tries": str(self.tries)}
+
+
+class PinWrong(VerificationFailed):
+    """The PIN was wrong; `tries` are left, at least one (-51)."""
+
+    key = "pin_wrong"
 
 
 class PinLocked(StatusError):
@@ -232,18 +236,10 @@ class FileMissing(StatusError):
         return {**super().facts, "file": self.file}
 
 
-class KeyWrong(StatusError):
+class KeyWrong(VerificationFailed):
     """The card does not accept a key; `tries` are left (-25536 and following)."""
 
     key = "card_key_wrong"
-
-    def __init__(self, tries: int) -> None:
-        self.tries = tries
-        super().__init__(0x63C0 | tries)
-
-    @property
-    def facts(self) -> dict[str, str]:
-        return {**super().facts, "tries": str(self.tries)}
 
 
 class KeyLocked(StatusError):
