@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event as Flag
-from threading import Lock, RLock, Thread
+from threading import Lock, RLock
 
 import msgspec
 
@@ -29,6 +29,7 @@ from host_bridge.counter.records import Records
 from host_bridge.counter.slot import Slot
 from host_bridge.counter.view import Action, CounterView, ItemView, PastView
 from host_bridge.counter.visit import NotNow, Refused, Visit
+from host_bridge.counter.watches import Watches
 from host_bridge.journal.chain import Stored
 from host_bridge.journal.errors import JournalStopped
 from host_bridge.journal.journal import Journal
@@ -93,27 +94,21 @@ class Counter:
         self._visit = Visit()
         self._callbacks: list[Callable[[CounterView], None]] = []
         self._changed = Flag()
-        self._stopping = Flag()
-        self._threads: list[Thread] = []
+        self._watches = Watches()
         if journal.stopped is not None:
             self._stop_settling(journal.stopped)
         self._view = self._draw()
 
     def start(self) -> None:
         """Watch reader, pad and printer from threads of its own."""
-        watches = (self._watch_slot, self._watch_pad, self._watch_printer)
-        self._threads = [Thread(target=each, daemon=True) for each in watches]
-        for thread in self._threads:
-            thread.start()
+        self._watches.start(self.poll, POLL_S, self._changed)
+        if self._pin_desk.has_pad:
+            self._watches.start(self._look_at_pad, POLL_S)
+        self._watches.start(self._look_at_printer, LOOK_S)
 
     def stop(self) -> None:
         """End the threads and power the card off; what is journalled stays."""
-        self._stopping.set()
-        self._changed.set()
-        for thread in self._threads:
-            while thread.is_alive():
-                self._pin_desk.cancel()
-                thread.join(POLL_S)
+        self._watches.stop(POLL_S, self._pin_desk.cancel)
         with self._lock:
             self._slot.close()
 
@@ -489,29 +484,13 @@ class Counter:
         centre = self._link.centre
         return self._picture.draw(self._visit, self._city, listening=centre.listening, ms=centre.ms)
 
-    def _guarded(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Exception as error:
-            # its type only: a traceback could show a person
-            _LOG.error("counter: %s", type(error).__name__)
+    def _look_at_pad(self) -> None:
+        if self._visit.pad == "wanted":
+            self.serve_pad()
 
-    def _watch_slot(self) -> None:
-        while not self._stopping.is_set():
-            self._guarded(self.poll)
-            self._changed.wait(POLL_S)
-            self._changed.clear()
-
-    def _watch_pad(self) -> None:
-        while self._pin_desk.has_pad and not self._stopping.wait(POLL_S):
-            if self._visit.pad == "wanted":
-                self._guarded(self.serve_pad)
-
-    def _watch_printer(self) -> None:
-        while not self._stopping.is_set():
-            if self._desk.look():
-                self.changed()
-            self._stopping.wait(LOOK_S)
+    def _look_at_printer(self) -> None:
+        if self._desk.look():
+            self.changed()
 
 
 def _takes_card(visit: Visit, *, arrived: bool) -> bool:
