@@ -258,3 +258,10 @@ class Till:
     def _step(self, step: str) -> None:
         stage = self.counter.view().stage if hasattr(self, "counter") else ""
         self.steps.append((step, stage))
+
+
+def nobody_in(till: Till, *secrets: str) -> None:
+    """Nothing of a person is left in the picture."""
+    picture = msgspec.json.encode(till.view).decode()
+    assert till.view.person is None
+    assert not [secret for secret in secrets if secret in picture]

@@ -10,6 +10,7 @@ from host_bridge.readers.virtual import VirtualReader
 from host_bridge.web.app import create_app
 from host_bridge.web.serve import WebServer
 from tests.host_bridge.counter.till import Till
+from tests.host_bridge.web.pages import at_screen, confirm
 
 PIN_OF_THE_PHARMACY_PERSON = "271828"
 
@@ -32,16 +33,6 @@ def page(browser: Browser, till: Till) -> Iterator[Page]:
     yield page
     context.close()
     serving.stop()
-
-
-def at_screen(page: Page, name: str) -> None:
-    expect(page.locator("html")).to_have_attribute("data-screen", name)
-
-
-def confirm(page: Page) -> None:
-    """Enter, once the screen has been there long enough to be seen."""
-    expect(page.locator(".button.primary")).to_be_enabled()
-    page.keyboard.press("Enter")
 
 
 def enter(page: Page, pin: str) -> None:
