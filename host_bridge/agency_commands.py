@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from host_bridge.card.commands import fail
-from host_bridge.card.errors import CardError, PinMismatch
+from host_bridge.card.commands import fail, typed
+from host_bridge.card.errors import CardError, PinMismatch, PinNotTyped
 from host_bridge.card.sam_module import SamModule
 from host_bridge.card.security_module import CENTRE_S, SecurityModuleSilent
 from host_bridge.card.session import CardSession
@@ -42,16 +42,17 @@ def unblock_pin(config: ConfigOption, as_json: JsonOption = False) -> None:
 
 def reset_pin(config: ConfigOption, as_json: JsonOption = False) -> None:
     """重置密码（经办机构）· Set a new PIN without the old one: for an agency, once the centre has approved it."""
-    new, repeat = (
-        bytearray(typer.prompt(words, hide_input=True, err=True), "utf-8")
-        for words in ("新密码 · New PIN", "再次输入新密码 · New PIN again")
-    )
+    new = repeat = bytearray()
     try:
+        new = typed("新密码 · New PIN")
+        repeat = typed("再次输入新密码 · New PIN again")
         with _session(config, as_json) as session:
             if not hmac.compare_digest(new, repeat):
                 raise PinMismatch
             session.reset_pin(new)
             tries = session.pin_tries()
+    except PinNotTyped as error:
+        fail(error, as_json)
     finally:
         wipe(new)
         wipe(repeat)

@@ -67,6 +67,13 @@ def test_a_new_pin_that_cannot_be(agency: Agency, typed: str, number: str) -> No
     assert agency.pin == LOCKED
 
 
+@pytest.mark.parametrize("typed", ["", "246802\n"])
+def test_input_that_ends_before_the_new_pin(agency: Agency, typed: str) -> None:
+    shown = agency.ssc("reset-pin", typed, status=2)
+    assert shown["error"]["number"] == "-39"
+    assert agency.pin == LOCKED
+
+
 def test_a_counters_module_and_none(agency: Agency, tmp_path: Path) -> None:
     agency.secure(f"sam:virtual:{tmp_path}/module.sam", "counter")
     assert agency.ssc("unblock-pin", status=1)["error"]["number"] == "-2203"
