@@ -94,7 +94,8 @@ class Authentication:
     def unblock_pin(self) -> None:
         """Restore the tries of the PIN (ssc-card.md 9.5)."""
         self.external(PIN_KEY, "unblock_pin")
-        mac = self._module.unblock_mac(self._wanted(self._mac_key(), "unblock_pin"), self._challenge())
+        wanted = self._wanted(self._card.tables.keys.pin_mac, "unblock_pin")
+        mac = self._module.unblock_mac(wanted, self._challenge())
         with sending(UnblockOutcomeUnknown):
             self._perform(commands.with_mac(commands.unblock_pin(), mac))
 
@@ -107,7 +108,8 @@ class Authentication:
         try:
             block = pin_block(new)
             self.external(PIN_KEY, "reset_pin")
-            data = self._module.reset_data(self._wanted(self._mac_key(), "reset_pin"), self._challenge(), block)
+            wanted = self._wanted(self._card.tables.keys.pin_mac, "reset_pin")
+            data = self._module.reset_data(wanted, self._challenge(), block)
             cipher, mac = data[:-MAC_BYTES], data[-MAC_BYTES:]
             with sending(PinOutcomeUnknown):
                 self._perform(commands.with_mac(commands.reset_pin(cipher), mac))
@@ -120,11 +122,6 @@ class Authentication:
             return self._card.tables.keys.key(name)
         except KeyError:
             raise RootKeyMissing(name) from None
-
-    def _mac_key(self) -> Key:
-        """Which key this is, is an open question that the table answers (ssc-card.md 10 no. 11)."""
-        (key,) = (row for row in self._card.tables.keys.rows if row.pin_mac)
-        return key
 
     def _proof(self, key: Key, use: KeyUse, challenge: bytes, source: bytes) -> bytes:
         return self._module.authentication_data(self._wanted(key, use), challenge, source)

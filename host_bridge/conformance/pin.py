@@ -110,7 +110,7 @@ def unblock(card: Card) -> None:
     tries = _lock(card)
     try:
         card.gain(("PUK",), "SSSE")
-        card.expect(card.with_mac(commands.unblock_pin(), _mac_key(card.tables)), OK)
+        card.expect(card.with_mac(commands.unblock_pin(), card.tables.keys.pin_mac.name), OK)
         card.expect(commands.verify_status(), TRIES | tries)
     finally:
         _restore(card)
@@ -129,13 +129,13 @@ def reset(card: Card) -> None:
 
 def unblock_without_right(card: Card) -> None:
     card.must_have_pin()
-    card.expect(card.with_mac(commands.unblock_pin(), _mac_key(card.tables)), status.SW_SECURITY_STATUS)
+    card.expect(card.with_mac(commands.unblock_pin(), card.tables.keys.pin_mac.name), status.SW_SECURITY_STATUS)
 
 
 def unblock_with_wrong_mac(card: Card) -> None:
     card.must_have_pin()
     card.gain(("PUK",), "SSSE")
-    card.expect(card.with_wrong_mac(commands.unblock_pin(), _mac_key(card.tables)), status.SW_MAC_WRONG)
+    card.expect(card.with_wrong_mac(commands.unblock_pin(), card.tables.keys.pin_mac.name), status.SW_MAC_WRONG)
 
 
 def wrong_puk(card: Card) -> None:
@@ -170,7 +170,7 @@ def _restore(card: Card) -> None:
     with contextlib.suppress(Unable):
         if card.tries() == 0:
             card.gain(("PUK",), "SSSE")
-            card.send(card.with_mac(commands.unblock_pin(), _mac_key(card.tables)))
+            card.send(card.with_mac(commands.unblock_pin(), card.tables.keys.pin_mac.name))
         if card.tries() == 0:
             card.gain(("PUK",), "SSSE")
             card.send(_reset(card, card.pin_block()))
@@ -183,20 +183,15 @@ def _restore(card: Card) -> None:
 
 def _reset(card: Card, block: bytes) -> CommandApdu:
     """PIN CHANGE/UNBLOCK with another PIN: cipher and MAC over one challenge."""
-    name, challenge = _mac_key(card.tables), card.challenge()
+    name, challenge = card.tables.keys.pin_mac.name, card.challenge()
     keys = card.keys(name)
     command = commands.reset_pin(keys.encrypted(name, challenge, block))
     return commands.with_mac(command, keys.command_mac(name, challenge, command))
 
 
-def _mac_key(tables: CardFiles) -> str:
-    """The key of cipher and MAC of PIN CHANGE/UNBLOCK (ssc-card.md 10 no. 11)."""
-    return next(key.name for key in tables.keys.rows if key.pin_mac)
-
-
 def cases(tables: CardFiles) -> tuple[Case, ...]:
     """What only reads and restores first, what locks last."""
-    mac = _mac_key(tables)
+    mac = tables.keys.pin_mac.name
     return (
         Case(
             "PIN.status",

@@ -86,7 +86,7 @@ class CardKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def pin_mac(self) -> Key:
-        """The key that makes cipher and MAC of PIN CHANGE/UNBLOCK."""
+        """The key that makes cipher and MAC of PIN CHANGE/UNBLOCK (ssc-card.md 10 no. 11)."""
         return next(key for key in self.rows if key.pin_mac)
 
     def changed(self, name: str, fields: dict[str, bool | int | str]) -> "CardKeys":
