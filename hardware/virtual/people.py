@@ -151,7 +151,7 @@ def make_card(person: VirtualPerson, path: Path) -> VirtualCard:
 
 def _keys(files: CardFiles, region: str, historical_bytes: bytes) -> dict[str, CardKey]:
     """The card's own keys below the simulated roots, in every version (ssc-card.md 6.1, 6.2)."""
-    factors = security.province_factor(region), security.city_factor(region), security.card_factor(historical_bytes)
+    factors = security.factors(region, historical_bytes)
     kept: dict[str, CardKey] = {}
     for key in files.keys.rows:
         if not key.absent:

@@ -103,11 +103,7 @@ class Wanted(NamedTuple):
     @property
     def factors(self) -> tuple[bytes, bytes, bytes]:
         """Province, city, card (ssc-card.md 6.2)."""
-        return (
-            security.province_factor(self.region),
-            security.city_factor(self.region),
-            security.card_factor(self.historical_bytes),
-        )
+        return security.factors(self.region, self.historical_bytes)
 
 
 class SecurityModule(Protocol):

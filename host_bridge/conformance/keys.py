@@ -58,11 +58,7 @@ class CardKeys:
 
     def __init__(self, roots: Roots, tables: CardFiles, region: str, historical: bytes) -> None:
         self._roots, self._tables, self._algorithm = roots, tables, tables.algorithm
-        self._factors = (
-            security.province_factor(region),
-            security.city_factor(region),
-            security.card_factor(historical),
-        )
+        self._factors = security.factors(region, historical)
 
     def versions(self, name: str) -> tuple[int, ...]:
         return tuple(version for version, _ in zip(self._tables.keys.versions, self._roots.get(name, ()), strict=False))

@@ -50,6 +50,11 @@ def card_factor(historical_bytes: bytes) -> bytes:
     return historical_bytes[5:13]
 
 
+def factors(region: str, historical_bytes: bytes) -> tuple[bytes, bytes, bytes]:
+    """Factors of levels 1 to 3: province, city, card."""
+    return province_factor(region), city_factor(region), card_factor(historical_bytes)
+
+
 def block_bytes(algorithm: int) -> int:
     """Block length of the cipher; `AlgorithmMissing` where it is not here."""
     try:

@@ -116,13 +116,8 @@ class KeyService(Desk):
         if self._roots is None:
             raise StepRefused("key_service_absent")
         of = step.card_key
-        key = self._roots.card_key(
-            of.key,
-            of.algorithm,
-            security.province_factor(of.region),
-            security.city_factor(of.region),
-            security.card_factor(bytes.fromhex(of.historical_bytes)),
-        )
+        factors = security.factors(of.region, bytes.fromhex(of.historical_bytes))
+        key = self._roots.card_key(of.key, of.algorithm, *factors)
         session = security.session_key(of.algorithm, key, bytes.fromhex(step.challenge))
         if isinstance(step, AuthenticationStep):
             data = security.authentication_data(of.algorithm, session, bytes.fromhex(step.source))

@@ -135,11 +135,7 @@ def _challenge(connection: CardConnection) -> bytes:
 def _prove(connection: CardConnection, challenge: bytes, source: bytes) -> None:
     """EXTERNAL AUTHENTICATION with RKSSSE, from the published roots of simulated cards."""
     files, region = card_files("3.00"), load_person(DEFAULT_PERSON).card.region
-    factors = (
-        security.province_factor(region),
-        security.city_factor(region),
-        security.card_factor(connection.atr.historical_bytes),
-    )
+    factors = security.factors(region, connection.atr.historical_bytes)
     key = files.keys.key("RKSSSE")
     card_key = security.diversify(files.algorithm, simulated_root(files.algorithm, key, 1), *factors)
     session = security.session_key(files.algorithm, card_key, challenge)

@@ -27,12 +27,7 @@ class KeyTerminal:
         self.card = card
         self.files = card_files(card.image.version).answered(card.image.choices)
         self.algorithm = self.files.algorithm
-        region, historical_bytes = PERSON.card.region, card.reset()[4:]
-        self._factors = (
-            security.province_factor(region),
-            security.city_factor(region),
-            security.card_factor(historical_bytes),
-        )
+        self._factors = security.factors(PERSON.card.region, card.reset()[4:])
 
     def send(self, apdu: str | CommandApdu) -> str:
         command = CommandApdu.from_bytes(bytes.fromhex(apdu)) if isinstance(apdu, str) else apdu

@@ -347,8 +347,7 @@ class RootsOfAll:
         of, historical_bytes = step.card_key, bytes.fromhex(step.card_key.historical_bytes)
         (tables,) = (each for each in map(card_files, ("2.00", "3.00")) if each.algorithm == of.algorithm)
         root = simulated_root(of.algorithm, tables.keys.key(of.key), 1)
-        factors = security.province_factor(of.region), security.city_factor(of.region)
-        key = security.diversify(of.algorithm, root, *factors, security.card_factor(historical_bytes))
+        key = security.diversify(of.algorithm, root, *security.factors(of.region, historical_bytes))
         session = security.session_key(of.algorithm, key, bytes.fromhex(step.challenge))
         match type(step).__name__:
             case "AuthenticationStep":

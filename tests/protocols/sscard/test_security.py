@@ -30,11 +30,7 @@ def session_of(row: dict[str, Any]) -> bytes:
 
 def test_factors() -> None:
     region, historical_bytes = SHEET["region"], bytes.fromhex(SHEET["historical_bytes"])
-    assert [
-        security.province_factor(region),
-        security.city_factor(region),
-        security.card_factor(historical_bytes),
-    ] == FACTORS
+    assert list(security.factors(region, historical_bytes)) == FACTORS
 
 
 @ciphers

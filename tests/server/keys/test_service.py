@@ -359,11 +359,6 @@ def test_service_on_a_token_and_definition_agree(
     counter = Counter(KeyService(bench.store, token, lambda *_: None, now=lambda: bench.now), "counter-1")
     step = authentication("read", "RKSSSE", algorithm, card.hex())
     step = msgspec.structs.replace(step, challenge=challenge.hex(), source=source.hex())
-    factors = (
-        security.province_factor(VECTORS["region"]),
-        security.city_factor(VECTORS["region"]),
-        security.card_factor(card),
-    )
-    key = security.diversify(algorithm, ROOT_KEY, *factors)
+    key = security.diversify(algorithm, ROOT_KEY, *security.factors(VECTORS["region"], card))
     wanted = security.authentication_data(algorithm, security.session_key(algorithm, key, challenge), source)
     assert counter.ask(step) == AuthenticationData(wanted.hex())
