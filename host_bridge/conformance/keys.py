@@ -53,7 +53,7 @@ class Keys(Protocol):
         ...
 
 
-class CardKeys:
+class DerivedKeys:
     """`Keys` of one card, derived from root keys by its region and historical bytes (ssc-card.md 6.2)."""
 
     def __init__(self, roots: Roots, tables: CardFiles, region: str, historical: bytes) -> None:

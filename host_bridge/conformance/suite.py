@@ -9,7 +9,7 @@ from host_bridge.conformance import atr, block, challenge, firewall, key_version
 from host_bridge.conformance.atr import HISTORICAL_BYTES, REGION
 from host_bridge.conformance.card import Card, Tester, missing_right
 from host_bridge.conformance.case import Case, Finding, Lacking, Outcome, Reason, Result, Unable, Unexpected
-from host_bridge.conformance.keys import CardKeys, Keys, Roots
+from host_bridge.conformance.keys import DerivedKeys, Keys, Roots
 from host_bridge.readers.reader import CardConnection, CardMute, Reader
 from protocols.iso7816 import status
 from protocols.sscard import commands
@@ -37,7 +37,7 @@ class Subject(NamedTuple):
         told = self.historical_bytes[REGION].hex()
         if len(self.historical_bytes) != HISTORICAL_BYTES or told != self.region[: len(told)]:
             return None
-        return CardKeys(roots, self.tables, self.region, self.historical_bytes)
+        return DerivedKeys(roots, self.tables, self.region, self.historical_bytes)
 
 
 def read_subject(connection: CardConnection) -> Subject:

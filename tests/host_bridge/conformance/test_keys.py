@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from host_bridge.conformance.keys import CardKeys, KeyFileError, Roots, load_roots, simulated_roots
+from host_bridge.conformance.keys import DerivedKeys, KeyFileError, Roots, load_roots, simulated_roots
 from protocols.iso7816.apdu import CommandApdu
 from protocols.sscard.files import card_files
 
@@ -21,7 +21,7 @@ def test_what_a_card_must_answer(tmp_path: Path, vector: dict[str, Any]) -> None
     file.write_text(f'[keys]\nRKSSSE = ["{"00" * 16}", "{ROOT}"]\n')
     tables = card_files(VERSIONS[vector["id"]])
     historical = bytes.fromhex(VECTORS["historical_bytes"])
-    keys = CardKeys(load_roots(file, tables), tables, VECTORS["region"], historical)
+    keys = DerivedKeys(load_roots(file, tables), tables, VECTORS["region"], historical)
     challenge, source = (bytes.fromhex(VECTORS[name]) for name in ("challenge", "source"))
     assert keys.versions("RKSSSE") == (1, 2)
     assert keys.versions("PUK") == ()
@@ -35,7 +35,7 @@ def test_what_a_card_must_answer(tmp_path: Path, vector: dict[str, Any]) -> None
 def test_macs_of_the_vectors(vector: dict[str, Any]) -> None:
     tables = card_files(VERSIONS[vector["id"]])
     roots: Roots = {"PUK": (bytes.fromhex(ROOT),)}
-    keys = CardKeys(roots, tables, VECTORS["region"], bytes.fromhex(VECTORS["historical_bytes"]))
+    keys = DerivedKeys(roots, tables, VECTORS["region"], bytes.fromhex(VECTORS["historical_bytes"]))
     mac = keys.command_mac("PUK", bytes.fromhex(VECTORS["challenge"]), CommandApdu(0x84, 0x24, 0x00, 0x00))
     assert mac.hex().upper() == vector["mac"][0]["mac"]
     for encrypted in vector["encrypted"]:
