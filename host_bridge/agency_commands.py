@@ -14,7 +14,6 @@ import typer
 
 from host_bridge.card.commands import fail, typed
 from host_bridge.card.errors import CardError, PinMismatch, PinNotTyped
-from host_bridge.card.sam_module import SamModule
 from host_bridge.card.security_module import CENTRE_S, SecurityModuleSilent
 from host_bridge.card.session import CardSession
 from host_bridge.clock import SystemClock
@@ -70,7 +69,7 @@ def _session(path: Path, as_json: bool) -> Iterator[CardSession]:
             module = open_security_module(settings.terminal.security, _Centre(settings, stack).ask)
         except AddressError as error:
             raise ConfigError(str(error)) from error
-        if isinstance(module, SamModule):
+        if module is not None:
             stack.callback(module.close)
         try:
             connection = reader.connect()

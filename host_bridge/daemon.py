@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from host_bridge.card.sam_module import SamModule
 from host_bridge.clock import SystemClock
 from host_bridge.config import Config, ConfigError
 from host_bridge.counter.counter import Counter
@@ -80,7 +79,7 @@ class Terminal:
         self.counter.stop()
         self.link.stop()
         self._reader.close()
-        if isinstance(self._security, SamModule):
+        if self._security is not None:
             self._security.close()
         self.journal.close()
 

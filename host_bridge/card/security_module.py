@@ -121,6 +121,10 @@ class SecurityModule(Protocol):
         """Cipher and MAC for PIN CHANGE/UNBLOCK with this PIN block."""
         ...
 
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
 
 AskCentre = Callable[[KeyStep, float], KeyAnswer | None]
 """A step and how long its answer may take; None where none came."""
@@ -152,6 +156,9 @@ class CentreModule:
             return cipher + security.command_mac(wanted.algorithm, session, message)
         except security.AlgorithmMissing:
             raise AlgorithmMissing(wanted.algorithm) from None
+
+    def close(self) -> None:
+        """Nothing: the link is its owner's."""
 
     def _ask(self, step: KeyStep, kind: type[_Answer]) -> _Answer:
         answer = self._ask_centre(step, CENTRE_S)
