@@ -287,12 +287,12 @@ class VirtualSam:
         else:
             chain = self._mac_chain
         for each in blocks:
-            chain = self._block(session, sam.xor(chain, each))
+            chain = self._block(session, security.xor(chain, each))
         if mode in (sam.MAC_FIRST, sam.MAC_NEXT):
             self._mac_chain = chain
             return SUCCESS
         self._session = self._mac_chain = None
-        return self._later(sam.mac_of(self._algorithm, chain))
+        return self._later(security.mac_of(self._algorithm, chain))
 
     def _block(self, session: _Session, block: bytes) -> bytes:
         return security.session_key(self._algorithm, session.key, block)

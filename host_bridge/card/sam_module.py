@@ -36,8 +36,7 @@ class SamModule:
         self._deliver(wanted, challenge, sam.ENCRYPT)
         block = source.ljust(security.block_bytes(wanted.algorithm), b"\0")
         answer = self._cipher(wanted, sam.ENCRYPT_LAST, block, len(block))
-        left, right = answer[: security.AUTHENTICATION_BYTES], answer[security.AUTHENTICATION_BYTES :]
-        return sam.xor(left, right) if right else left
+        return security.folded(answer, security.AUTHENTICATION_BYTES)
 
     def unblock_mac(self, wanted: Wanted, challenge: bytes) -> bytes:
         self._deliver(wanted, challenge, sam.MAC)
@@ -45,9 +44,7 @@ class SamModule:
 
     def reset_data(self, wanted: Wanted, challenge: bytes, block: bytearray) -> bytes:
         self._deliver(wanted, challenge, sam.BOTH)
-        size = security.block_bytes(wanted.algorithm)
-        text = bytes((len(block),)) + bytes(block)
-        text = text if len(text) % size == 0 else sam.padded(wanted.algorithm, text)
+        text = security.length_and_data(wanted.algorithm, bytes(block))
         cipher = self._cipher(wanted, sam.ENCRYPT_MORE, text, len(text))
         return cipher + self._mac(wanted, commands.mac_message(commands.reset_pin(cipher)))
 
@@ -58,7 +55,7 @@ class SamModule:
 
     def _mac(self, wanted: Wanted, message: bytes) -> bytes:
         initial = bytes(security.block_bytes(wanted.algorithm))
-        data = initial + sam.padded(wanted.algorithm, message)
+        data = initial + security.padded(wanted.algorithm, message)
         return self._cipher(wanted, sam.MAC_SINGLE, data, security.MAC_BYTES)
 
     def _cipher(self, wanted: Wanted, mode: int, data: bytes, length: int) -> bytes:

@@ -3,8 +3,6 @@
 For SM4 nothing is public: names, block size and MAC are those of SSF33 (INF, 10 no. 14).
 """
 
-from functools import reduce
-
 from protocols.iso7816.apdu import CommandApdu
 from protocols.sscard import security
 from protocols.sscard.commands import PROPRIETARY, PROPRIETARY_WITH_MAC
@@ -54,22 +52,5 @@ def load_key(mode: int, key_file: int, loaded: bytes) -> CommandApdu:
 def loading_mac(algorithm: int, own: bytes, challenge: bytes, message: bytes) -> bytes:
     """MAC of loading: the key itself, a challenge of 8 bytes as initial value (ssc-card.md 10 no. 13)."""
     size = security.block_bytes(algorithm)
-    first = xor(message[:size].ljust(size, b"\0"), challenge.ljust(size, b"\0"))
+    first = security.xor(message[:size].ljust(size, b"\0"), challenge.ljust(size, b"\0"))
     return security.command_mac(algorithm, own, first + message[size:])
-
-
-def padded(algorithm: int, message: bytes) -> bytes:
-    """80 and 00 up to a whole block, always (ssc-card.md 6.3)."""
-    size = security.block_bytes(algorithm)
-    return (message + b"\x80").ljust((len(message) // size + 1) * size, b"\0")
-
-
-def mac_of(algorithm: int, block: bytes) -> bytes:
-    """The MAC from the last block of its chain: the left word, or all four folded (ssc-card.md 6.3)."""
-    words = [block[at : at + security.MAC_BYTES] for at in range(0, len(block), security.MAC_BYTES)]
-    return words[0] if algorithm == security.TRIPLE_DES else reduce(xor, words)
-
-
-def xor(left: bytes, right: bytes) -> bytes:
-    """Byte by byte, of equal length."""
-    return bytes(a ^ b for a, b in zip(left, right, strict=True))

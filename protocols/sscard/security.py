@@ -85,44 +85,57 @@ def authentication_data(algorithm: int, session: bytes, source: bytes) -> bytes:
     """The 8 bytes that prove a session key, from a source of 8 bytes."""
     if len(source) != SOURCE_BYTES:
         raise ValueError(f"a source has {SOURCE_BYTES} bytes")
-    return _folded(_encrypt(algorithm, session, source.ljust(block_bytes(algorithm), b"\0")), AUTHENTICATION_BYTES)
+    return folded(_encrypt(algorithm, session, source.ljust(block_bytes(algorithm), b"\0")), AUTHENTICATION_BYTES)
 
 
 def command_mac(algorithm: int, session: bytes, message: bytes) -> bytes:
     """The 4 bytes over CLA INS P1 P2 Lc and the data before them; Lc counts the MAC too."""
     size = block_bytes(algorithm)
-    last = _encrypt(algorithm, session, _in_blocks(message + b"\x80", size, b"\0"), modes.CBC(bytes(size)))[-size:]
-    return last[:MAC_BYTES] if algorithm == TRIPLE_DES else _folded(last, MAC_BYTES)
+    return mac_of(algorithm, _encrypt(algorithm, session, padded(algorithm, message), modes.CBC(bytes(size)))[-size:])
 
 
 def encrypt_data(algorithm: int, session: bytes, data: bytes) -> bytes:
     """Length byte and data, padded where they end inside a block; how PIN blocks travel."""
-    return _encrypt(algorithm, session, _in_blocks(bytes((len(data),)) + data, block_bytes(algorithm)))
+    return _encrypt(algorithm, session, length_and_data(algorithm, data))
 
 
 def decrypt_data(algorithm: int, session: bytes, encrypted: bytes) -> bytes:
     """The data of `encrypt_data`; `CipherTextError` where it cannot be its result."""
-    size = block_bytes(algorithm)
-    if not encrypted or len(encrypted) % size:
+    if not encrypted or len(encrypted) % block_bytes(algorithm):
         raise CipherTextError
     decryptor = _cipher(algorithm, session, modes.ECB()).decryptor()
     text = decryptor.update(encrypted) + decryptor.finalize()
     data = text[1 : 1 + text[0]]
-    if len(data) != text[0] or _in_blocks(text[:1] + data, size) != text:
+    if length_and_data(algorithm, data) != text:
         raise CipherTextError
     return data
 
 
-def _in_blocks(text: bytes, size: int, first: bytes = b"\x80") -> bytes:
-    """Whole blocks: filled up with `first` and 00 where the text ends inside one."""
-    missing = -len(text) % size
-    return text + first.ljust(missing, b"\0")[:missing]
+def padded(algorithm: int, message: bytes) -> bytes:
+    """80 and 00 up to a whole block, always."""
+    size = block_bytes(algorithm)
+    return (message + b"\x80").ljust((len(message) // size + 1) * size, b"\0")
 
 
-def _folded(block: bytes, size: int) -> bytes:
+def length_and_data(algorithm: int, data: bytes) -> bytes:
+    """What `encrypt_data` encrypts: padded only where it ends inside a block."""
+    text = bytes((len(data),)) + data
+    return padded(algorithm, text) if len(text) % block_bytes(algorithm) else text
+
+
+def mac_of(algorithm: int, block: bytes) -> bytes:
+    """The MAC from the last block of its chain: the left word, or all four folded."""
+    return block[:MAC_BYTES] if algorithm == TRIPLE_DES else folded(block, MAC_BYTES)
+
+
+def folded(block: bytes, size: int) -> bytes:
     """XOR of the parts of this size."""
-    parts = (block[at : at + size] for at in range(0, len(block), size))
-    return reduce(lambda left, right: bytes(a ^ b for a, b in zip(left, right, strict=True)), parts)
+    return reduce(xor, (block[at : at + size] for at in range(0, len(block), size)))
+
+
+def xor(left: bytes, right: bytes) -> bytes:
+    """Byte by byte, of equal length."""
+    return bytes(a ^ b for a, b in zip(left, right, strict=True))
 
 
 def _encrypt(algorithm: int, key: bytes, text: bytes, mode: modes.ECB | modes.CBC | None = None) -> bytes:
