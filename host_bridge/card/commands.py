@@ -210,8 +210,8 @@ def typed(prompt: str, default: str | None = None) -> bytearray:
         raise
 
 
-def fail(error: CardError | ReaderError, as_json: bool) -> NoReturn:
-    """Say what went wrong in the catalogue's words; exit code 1, or 2 where a PIN could not be typed."""
+def fail(error: CardError | ReaderError, as_json: bool, code: int = 1) -> NoReturn:
+    """Say what went wrong in the catalogue's words; exit with `code`, or 2 where a PIN could not be typed."""
     key, facts = text_key(error)
     text = texts()[key]
     zh, en = text.zh.fill({**facts, **HELP_ZH}), text.en.fill({**facts, **HELP_EN})
@@ -227,7 +227,7 @@ def fail(error: CardError | ReaderError, as_json: bool) -> NoReturn:
         for words in (zh, en):
             lines = (f"{text.number} {words.title}", words.what, words.holder, words.bill)
             typer.echo("\n".join(filter(None, lines)), err=True)
-    raise typer.Exit(2 if isinstance(error, PinNotTyped) else 1)
+    raise typer.Exit(2 if isinstance(error, PinNotTyped) else code)
 
 
 def _command(text: str) -> CommandApdu:

@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import track
 
-from host_bridge.card.commands import typed
-from host_bridge.card.errors import CardError, PinNotTyped, text_key
+from host_bridge.card.commands import fail, typed
+from host_bridge.card.errors import CardError, PinNotTyped
 from host_bridge.card.session import CardSession
 from host_bridge.clock import SystemClock
 from host_bridge.conformance.card import SAFE_TRIES, Tester
@@ -25,7 +25,6 @@ from host_bridge.conformance.suite import Subject, all_cases, read_subject, run_
 from host_bridge.readers.addresses import AddressError, open_reader
 from host_bridge.readers.reader import Reader, ReaderError
 from protocols.sscard.pin import wipe
-from protocols.texts.catalogue import texts
 
 SIMULATED = "simulated"
 
@@ -61,7 +60,7 @@ def conformance(  # noqa: PLR0917 - each is an option of the command
     Exit code 1: a check failed.
     """
     groups = _groups(group)
-    with _reader(reader) as opened:
+    with _reader(reader, json_) as opened:
         subject = _subject(opened)
         cases = [case for case in all_cases(subject.tables) if case.group in groups]
         known = _keys(keys, subject)
@@ -92,14 +91,14 @@ def _groups(named: list[str] | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def _reader(address: str) -> Iterator[Reader]:
+def _reader(address: str, as_json: bool) -> Iterator[Reader]:
     try:
         with closing(open_reader(address)) as reader:
             yield reader
     except AddressError as error:
         raise typer.BadParameter(str(error), param_hint="--reader") from None
     except (CardError, ReaderError) as error:
-        _fail(error)
+        fail(error, as_json, code=2)
 
 
 def _subject(reader: Reader) -> Subject:
@@ -159,12 +158,3 @@ def _write(report: Report, html: Path | None, junit: Path | None) -> None:
     except OSError as error:
         typer.echo(f"{error.filename}: {error.strerror}", err=True)
         sys.exit(2)
-
-
-def _fail(error: CardError | ReaderError) -> NoReturn:
-    """What went wrong with card or reader before a check could tell; exit code 2."""
-    key, facts = text_key(error)
-    text = texts()[key]
-    for words in (text.zh.fill(facts), text.en.fill(facts)):
-        typer.echo(f"{text.number} {words.title}：{words.what}", err=True)
-    raise typer.Exit(2)

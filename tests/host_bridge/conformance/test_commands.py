@@ -93,10 +93,19 @@ def test_a_wrong_pin_ends_the_run_after_one_try(make: Make) -> None:
     ran = invoke(path, pin="000000")
     assert ran.exit_code == 2
     assert "-51" in ran.stderr
+    assert "Goes on after the right PIN." in ran.stderr
     assert "000000" not in ran.output
     pin = VirtualCard.open(path).image.pin
     assert pin is not None
     assert pin.tries == 2
+
+
+def test_what_ends_the_run_is_told_as_json(make: Make) -> None:
+    ran = invoke(make(), "--json", pin="000000")
+    error = last_line(ran)["error"]
+    assert ran.exit_code == 2
+    assert isinstance(error, dict)
+    assert (error["number"], error["tries"]) == ("-51", 2)
 
 
 def test_nothing_shown_names_pin_or_holder(make: Make, tmp_path: Path) -> None:
