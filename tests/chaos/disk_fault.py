@@ -1,10 +1,12 @@
 """A disk that fails under a running process, and is well again: calls fail while strace is attached."""
 
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from hardware.virtual.processes import wait_until
+from tests.chaos.trace import traced
 
 FULL = "pwrite64:error=ENOSPC"
 WRITES_FAIL = "pwrite64:error=EIO"
@@ -23,7 +25,7 @@ def disk_fault(pid: int, fault: str, files: Sequence[Path], log: Path) -> Iterat
     command = ["strace", "-f", "-qq", "-p", str(pid), *paths, "-e", f"trace={calls}", "-e", f"inject={fault}"]
     with subprocess.Popen([*command, "-o", str(log)]) as tracer:
         try:
-            _wait(lambda: _traced(pid) or tracer.poll() is not None)
+            wait_until("strace", lambda: traced(pid) or tracer.poll() is not None, DEADLINE_S)
             if tracer.poll() is not None:
                 raise RuntimeError(f"strace did not attach to {pid}")
             yield
@@ -32,18 +34,4 @@ def disk_fault(pid: int, fault: str, files: Sequence[Path], log: Path) -> Iterat
         finally:
             tracer.terminate()
             tracer.wait(DEADLINE_S)
-    _wait(lambda: not _traced(pid))
-
-
-def _traced(pid: int) -> bool:
-    """Whether every thread of the process is."""
-    states = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/status")]
-    return bool(states) and not any("TracerPid:\t0\n" in state for state in states)
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError("strace")
-        time.sleep(0.01)
+    wait_until("strace to let go", lambda: not traced(pid), DEADLINE_S)

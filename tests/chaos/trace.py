@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hardware.virtual.processes import wait_until
+
 ROOT = Path(__file__).parents[2]
 MARKS = "marks"
 IGNORED = ("-shm", ".lock")
@@ -105,13 +107,17 @@ def strace_trouble() -> str | None:
     with subprocess.Popen(["sleep", "60"]) as sleeper:
         command = ["strace", "-qq", "-p", str(sleeper.pid), "-e", "trace=none"]
         with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:
-            try:
-                refused = tracer.wait(0.5)
-            except subprocess.TimeoutExpired:
-                refused = 0
+            wait_until("strace", lambda: traced(sleeper.pid) or tracer.poll() is not None)
+            refused = tracer.poll()
             tracer.terminate()
         sleeper.kill()
     return "strace may not attach to a process (ptrace)" if refused else None
+
+
+def traced(pid: int) -> bool:
+    """Whether every thread of the process is."""
+    states = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/status")]
+    return bool(states) and not any("TracerPid:\t0\n" in state for state in states)
 
 
 def record(command: Sequence[str], log: Path, *options: str, timeout_s: float = 600) -> bool:
