@@ -10,14 +10,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from hardware.virtual.processes import SSC, free_port
+from hardware.virtual.processes import SSC, free_port, wait_until
 
 SOCKET = "PCSCLITE_CSOCK_NAME"
 PROGRAMS = ("/usr/sbin/pcscd", "unshare", "mount")
@@ -34,13 +32,6 @@ PRIVATE = (
 )
 NO_POLKIT = "--disable-polkit"
 """Known since pcscd 2; there is no polkit in the namespace."""
-
-
-def wait_until(what: str, condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def use_own_socket() -> None:
@@ -113,8 +104,7 @@ class Pcscd:
             f'FRIENDLYNAME "{DEVICE}"\nDEVICENAME {port}:{profile}\nLIBPATH {SERIAL_DRIVER}\n'
         )
         self._start()
-        wait_until("its reader", list_pcsc_readers)
-        (reader,) = list_pcsc_readers()
+        (reader,) = wait_until("its reader", list_pcsc_readers)
         return reader.address.removeprefix("pcsc:")
 
     @property

@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
+from hardware.virtual.processes import wait_until
 from hardware.virtual.reader import CPYTHON, MICROPYTHON, ReaderProcess, find_micropython
 from hardware.virtual.slot import VirtualSlot
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import Reader
 from protocols.iso7816.apdu import CommandApdu
-from tests.pcscd import READERS, CardInReader, Pcscd, card_present, missing_parts, use_own_socket, wait_until
+from tests.pcscd import READERS, CardInReader, Pcscd, card_present, missing_parts, use_own_socket
 
 COUNT = 300
 TRIO = {

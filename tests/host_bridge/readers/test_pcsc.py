@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.people import GALLERY, load_person, make_card
-from hardware.virtual.processes import SSC
+from hardware.virtual.processes import SSC, wait_until
 from hardware.virtual.vpcd import VpcdSlot
 from host_bridge.card.commands import app as card_app
 from host_bridge.card.errors import AccessRefused, text_key
@@ -26,7 +26,7 @@ from host_bridge.readers.commands import app
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, Reader, ReaderInUse, ReaderUnavailable
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.sscard.pin import pin_block
-from tests.pcscd import READERS, CardInReader, Pcscd, card_present, demand, wait_until
+from tests.pcscd import READERS, CardInReader, Pcscd, card_present, demand
 
 FIRST, SECOND = READERS
 SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hardware.virtual.card import VirtualCard
+from hardware.virtual.processes import wait_until
 from hardware.virtual.reader import MICROPYTHON, ReaderProcess
 from hardware.virtual.slot import VirtualSlot
 from hardware.virtual.vpcd import VpcdSlot
@@ -20,7 +21,7 @@ from protocols.iso7816.apdu import CommandApdu
 from protocols.sscard import commands, security
 from tests.firmware import rig
 from tests.hardware.virtual.key_terminal import PIN, SOURCE, KeyTerminal, image_of
-from tests.pcscd import READERS, Pcscd, wait_until
+from tests.pcscd import READERS, Pcscd
 from tests.pcscd import demand as demand_pcsc
 
 Connect = Callable[[Path], CardConnection]

@@ -10,12 +10,13 @@ from typer.testing import CliRunner
 
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.line_faults import Fault
+from hardware.virtual.processes import wait_until
 from host_bridge.card.commands import app as card_app
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, Reader
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from tests.host_bridge.readers.conftest import StartReader
-from tests.pcscd import Pcscd, card_present, demand, wait_until
+from tests.pcscd import Pcscd, card_present, demand
 
 PROFILES = ("GemPCTwin", "GemPCPinPad")
 SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))
