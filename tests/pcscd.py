@@ -120,7 +120,12 @@ class Pcscd:
             self._process = subprocess.Popen(
                 [*namespace_command(), "sh", "-c", script], stdout=log, stderr=log, start_new_session=True
             )
-        wait_until("pcscd", self._socket.exists)
+        wait_until("pcscd", self._accepts)
+
+    def _accepts(self) -> bool:
+        """Its socket is there before it listens."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self._socket)) == 0
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Harmless when stopped."""
