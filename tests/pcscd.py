@@ -13,9 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-import pytest
-
 from hardware.virtual.processes import SSC, free_port, wait_until
+from tests.needs import need
 
 SOCKET = "PCSCLITE_CSOCK_NAME"
 PROGRAMS = ("/usr/sbin/pcscd", "unshare", "mount")
@@ -55,12 +54,9 @@ def missing_parts() -> list[str]:
 
 
 def demand() -> None:
-    """Skips where a part is missing; in CI that is a failure."""
+    """As `need` does, for every part."""
     missing = missing_parts()
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(f"missing for PC/SC: {', '.join(missing)}")
-    if missing:
-        pytest.skip(f"missing for PC/SC: {', '.join(missing)}")
+    need(f"missing for PC/SC: {', '.join(missing)}" if missing else None)
 
 
 def namespace_command() -> tuple[str, ...]:

@@ -13,10 +13,10 @@ import pytest
 from host_bridge.journal.errors import JournalBroken
 from host_bridge.journal.journal import Journal
 from tests.chaos.disk_fault import FULL, SYNCS_FAIL, WRITES_FAIL, disk_fault
-from tests.chaos.needs import need_strace
 from tests.chaos.terminal_power import key_of, prepare
-from tests.chaos.trace import ROOT
+from tests.chaos.trace import ROOT, strace_trouble
 from tests.host_bridge.journal.samples import PERSON, HandClock, settlement
+from tests.needs import need
 
 Again = Callable[["Driver"], None]
 
@@ -81,7 +81,7 @@ def files(work: Path) -> tuple[Path, Path]:
 def test_a_failing_disk_stops_the_journal_until_it_is_opened_again(
     driver: Driver, fault: str, number: str, again: Again
 ) -> None:
-    need_strace()
+    need(strace_trouble())
     driver.ask("open")
     for _ in range(3):
         driver.ask("append")
@@ -103,7 +103,7 @@ def test_a_failing_disk_stops_the_journal_until_it_is_opened_again(
 @pytest.mark.parametrize(("fault", "number"), [(FULL, "J-001"), (WRITES_FAIL, "J-002"), (SYNCS_FAIL, "J-002")])
 def test_a_disk_that_still_fails_takes_nothing(driver: Driver, fault: str, number: str, again: Again) -> None:
     """What a failed sync left readable in the log is not opened as if it were safe."""
-    need_strace()
+    need(strace_trouble())
     driver.ask("open")
     driver.ask("append")
     with disk_fault(driver.process.pid, fault, files(driver.work), driver.work / "faults"):

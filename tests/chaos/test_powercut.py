@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.needs import need_strace
 from tests.chaos.powercut import FAILING, Recording, Result, Schedule, cut_all, scratch
+from tests.chaos.trace import strace_trouble
+from tests.needs import need
 
 pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def traced() -> None:
-    need_strace()
+    need(strace_trouble())
 
 
 def cut(schedule: Schedule, every: int, *, weakened: bool = False) -> tuple[Recording, Result]:

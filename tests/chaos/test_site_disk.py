@@ -16,7 +16,8 @@ from hardware.virtual.morning import load_morning
 from hardware.virtual.processes import SiteError, ask, wait_until
 from hardware.virtual.site import Counter, Site
 from tests.chaos.disk_fault import FULL, SYNCS_FAIL, disk_fault
-from tests.chaos.needs import need_strace
+from tests.chaos.trace import strace_trouble
+from tests.needs import need
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -27,7 +28,7 @@ CARD = "spare"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A broker, a centre and one counter; in the end paper, journal and ledger agree, whatever the disks did."""
-    need_strace()
+    need(strace_trouble())
     site = Site(tmp_path_factory.mktemp("disk") / "site", load_morning().counter[:1])
     try:
         site.start()

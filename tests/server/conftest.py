@@ -22,6 +22,7 @@ from server.inbox.message import Message
 from server.run import renew_broker_files
 from server.store.store import Store, millis
 from server.terminals.registry import Enrolment, Role, add_terminal, enrol
+from tests.needs import need
 from tests.server.chains import Chain
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=SHANGHAI)
@@ -201,10 +202,7 @@ class Mosquitto:
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    if shutil.which("mosquitto") is None and not Path("/usr/sbin/mosquitto").exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("mosquitto is not installed")
-        pytest.skip("mosquitto is not installed")
+    need(None if shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists() else "mosquitto is not installed")
     directory = tmp_path / "broker"
     directory.mkdir()
     broker = Mosquitto(directory)

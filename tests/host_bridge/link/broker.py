@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import msgspec
 import paho.mqtt.client as mqtt
-import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -33,6 +32,7 @@ from protocols.events.frames import (
 )
 from protocols.events.topics import CENTRE_GONE, bucket, centre_topic, topic
 from tests.host_bridge.journal.samples import TERMINAL
+from tests.needs import need
 
 DEADLINE_S = 20.0
 
@@ -58,11 +58,8 @@ class Mosquitto:
     def __init__(self, directory: Path, passwords: dict[str, str] | None = None) -> None:
         self.port = free_port()
         program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-        if program is None:
-            if os.environ.get("CI") == "true":
-                pytest.fail("mosquitto is not installed")
-            pytest.skip("mosquitto is not installed")
-        self._program = program
+        need(None if program else "mosquitto is not installed")
+        self._program = program or ""
         self._config = directory / f"mosquitto-{self.port}.conf"
         lines = [f"listener {self.port} 127.0.0.1", "persistence false", "log_type none"]
         if os.geteuid() == 0:

@@ -1,6 +1,5 @@
 """The page served over a scripted counter, and a browser."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from host_bridge.web.app import create_app
 from host_bridge.web.serve import WebServer
 from tests.host_bridge.web.script import ScriptedCounter
+from tests.needs import need
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_ARGS = (
@@ -40,10 +40,7 @@ def server(counter: ScriptedCounter) -> Iterator[WebServer]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium") or CHROMIUM
-    if not Path(path).exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("chromium is missing; CI has to drive the page in a browser")
-        pytest.skip("chromium is not installed (apt-get install chromium)")
+    need(None if Path(path).exists() else "no chromium on this machine (apt-get install chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_ARGS), headless=True)
         yield browser

@@ -1,12 +1,12 @@
 """The pages in a real browser: live without reload, linked, and without horizontal scrolling."""
 
-import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.needs import need
 from tests.server.web.conftest import Served
 
 CHROMIUM = shutil.which("chromium")
@@ -28,10 +28,7 @@ DEADLINE_MS = 20_000
 @pytest.fixture
 def page() -> Iterator[Page]:
     """A page that fails the test on any script error or refused resource."""
-    if CHROMIUM is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no chromium on this machine")
-        pytest.skip("no chromium on this machine (apt-get install chromium)")
+    need("no chromium on this machine (apt-get install chromium)" if CHROMIUM is None else None)
     troubles: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
