@@ -2,7 +2,8 @@
 
 from firmware.contact_line import ContactLine, HostLine
 from firmware.limits import CLOCK_KHZ, Limits
-from firmware.slot import Slot, SlotError
+from firmware.slot import Slot
+from firmware.slot_error import SlotError
 from firmware.ticks import elapsed_ms, ticks_ms
 from protocols.ccid.messages import (
     ABORT,

@@ -1,16 +1,16 @@
-"""One card slot: activation, answer to reset, speed, T=0 (`reader.md B`, `ssc-card.md 2`)."""
+"""One card slot: power, speed, exchange (`reader.md B`, `ssc-card.md 2`)."""
 
-from firmware.contact_line import CLOCKED_IN_RESET, POWERED_IN_RESET, RUNNING, CharacterDamaged, ContactLine
+from firmware.activation import Activation
+from firmware.characters import Characters
+from firmware.contact_line import ContactLine
+from firmware.exchange import ask_pps, ask_t0
 from firmware.limits import CLOCK_KHZ, Limits
-from firmware.ticks import elapsed_ms, ticks_ms
+from firmware.slot_error import SlotError
 from protocols.ccid.messages import (
     ERROR_ABORTED,
     ERROR_BAD_LENGTH,
-    ERROR_BAD_TCK,
-    ERROR_BAD_TS,
     ERROR_DEACTIVATED,
     ERROR_MUTE,
-    ERROR_OVERRUN,
     ERROR_PARITY,
     ERROR_PROCEDURE_BYTE,
     ERROR_PROTOCOL,
@@ -19,8 +19,7 @@ from protocols.ccid.messages import (
     ICC_INACTIVE,
 )
 from protocols.ccid.parameters import T0, T0Parameters
-from protocols.iso7816.atr import DIRECT, PART_LENGTH, PART_TCK, PART_TS, Atr, AtrError, atr_size
-from protocols.iso7816.line import CONTACTS_OFF
+from protocols.iso7816.atr import Atr
 from protocols.iso7816.pps import (
     DEFAULT_FI_DI,
     PpsError,
@@ -30,7 +29,6 @@ from protocols.iso7816.pps import (
     is_pps,
     is_speed,
     pps_request,
-    pps_size,
     slower,
 )
 from protocols.iso7816.t0 import T0Error, T0Exchange
@@ -39,22 +37,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RESET_CLOCKS = 400
 DARK_CLOCKS = 200 * CLOCK_KHZ  # how long a mute card is without power before it gets its second chance
-BUSY_MS = 300  # how often the host is told that the card is still being waited for
 IMPLICIT = 0x10  # bit 5 of TA2: the speed is not told
 
-_ATR_ERRORS = {PART_TS: ERROR_BAD_TS, PART_TCK: ERROR_BAD_TCK, PART_LENGTH: ERROR_OVERRUN}
 _SPEED_ERRORS = (ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE)
 _STOPS = (ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE, ERROR_ABORTED)
-
-
-class SlotError(Exception):
-    """The slot cannot do it; `error` is the CCID bError."""
-
-    def __init__(self, error: int) -> None:
-        super().__init__("slot error %02X" % error)
-        self.error = error
 
 
 class Slot:
@@ -69,10 +56,9 @@ class Slot:
         """`busy` is called every 0.3 s while the card is waited for; False ends that with `ERROR_ABORTED`."""
         self._line = line
         self._limits = limits
-        self._busy = busy
-        self._told_busy = ticks_ms()
+        self._characters = Characters(line, busy)
+        self._activation = Activation(line, self._characters, limits)
         self._atr: "Atr | None" = None
-        self._powered = False
         self._protocol: "int | None" = None
         self._parameters = T0Parameters(DEFAULT_FI_DI, 0, 1)
         self._fresh = False  # nothing was sent since the reset
@@ -104,7 +90,9 @@ class Slot:
         self.poll()
         if not self._line.present:
             raise SlotError(ERROR_MUTE)
-        self._told_busy = ticks_ms()
+        self._characters.begin()
+        if self._atr is None:
+            self._line.gone = False
         try:
             return self._power_on()
         except SlotError as error:
@@ -114,40 +102,29 @@ class Slot:
         return self._power_on()
 
     def _power_on(self) -> bytes:
-        warm = self._atr is not None and self._powered
-        if not warm:
-            self._line.gone = False
-            self._powered = True
-            self._line.set_contacts(POWERED_IN_RESET)
-        try:
-            return self._answer_to_reset(1 if warm else 2).to_bytes()
-        except AtrError as error:
-            self.power_off()
-            raise SlotError(_ATR_ERRORS[error.part])  # noqa: B904 - MicroPython does not chain
-        except SlotError:
-            self.power_off()
-            raise
+        warm = self._atr is not None and self._activation.powered
+        self._atr = None
+        atr = self._activation.warm_reset() if warm else self._activation.cold_reset()
+        self._atr, self._fresh, self._proven = atr, True, False
+        self._protocol, speed = _mode(atr)
+        self._set_parameters(self._told_by_atr(speed))
+        return atr.to_bytes()
 
     def power_off(self) -> None:
-        """RST, CLK and VCC off in this order; nothing where they are."""
+        """Contacts off in order; nothing where they are."""
         self._atr = None
         self._deactivate()
 
     def _deactivate(self) -> None:
         self._fresh = False
-        if not self._powered:
-            return
-        self._powered = False
-        self._line.set_contacts(CLOCKED_IN_RESET)
-        self._line.set_contacts(POWERED_IN_RESET)
-        self._line.set_contacts(CONTACTS_OFF)
+        self._activation.deactivate()
 
     def check_active(self) -> None:
         """`SlotError` where no card is powered."""
         self.poll()
         if self._atr is None:
             raise SlotError(ERROR_DEACTIVATED if self._line.present else ERROR_MUTE)
-        if not self._powered:
+        if not self._activation.powered:
             raise SlotError(ERROR_MUTE)
 
     # Speed
@@ -213,16 +190,7 @@ class Slot:
 
     def _pps(self, request: "bytes | bytearray") -> bytes:
         """What the card answers."""
-        self._told_busy = ticks_ms()
-        self._line.drop_received()
-        self._line.send(request)
-        answer = bytearray()
-        while len(answer) < pps_size(answer):
-            characters = self._receive(pps_size(answer) - len(answer), self._limits.atr_gap + self._limits.slack)
-            if not characters:
-                raise SlotError(ERROR_MUTE)
-            answer.extend(characters)
-        return bytes(answer)
+        return ask_pps(self._characters, request, self._limits.atr_gap + self._limits.slack)
 
     def _take_pps(self, request: "bytes | bytearray", answer: bytes) -> bool:
         """Whether card and slot agree; then they speak so from now on."""
@@ -243,7 +211,7 @@ class Slot:
         A PPS straight after the reset gives the card's answer, whatever it is.
         """
         self.check_active()
-        self._told_busy = ticks_ms()
+        self._characters.begin()
         try:
             if self._fresh and is_pps(command):
                 answer = self._pps(command)
@@ -275,78 +243,9 @@ class Slot:
             self._deactivate()
 
     def _run(self, exchange: T0Exchange) -> bytes:
-        started = ticks_ms()
         parameters = self._parameters
         waiting = self._limits.waiting_time(f_and_d(parameters.fi_di)[0], parameters.waiting_integer)
-        self._line.drop_received()
-        self._line.send(exchange.outgoing)
-        while not exchange.done:
-            characters = self._receive(exchange.wanted, waiting)
-            if not characters or elapsed_ms(started) > self._limits.exchange:
-                raise SlotError(ERROR_MUTE)
-            try:
-                exchange.take(characters)
-            except T0Error:
-                raise SlotError(ERROR_PROCEDURE_BYTE)  # noqa: B904 - MicroPython does not chain
-            if exchange.outgoing:
-                self._line.send(exchange.outgoing)
-        return bytes(exchange.response)
-
-    # Characters
-
-    def _answer_to_reset(self, tries: int) -> Atr:
-        """Resets the card up to `tries` times until its ATR makes sense; `AtrError`, or `SlotError` for none."""
-        self._atr = None
-        while True:
-            tries -= 1
-            self._line.set_contacts(CLOCKED_IN_RESET)
-            self._line.wait_clocks(RESET_CLOCKS)
-            self._line.set_speed(DEFAULT_FI_DI, 0)
-            self._line.set_contacts(RUNNING)
-            try:
-                self._atr = Atr.from_bytes(self._receive_atr())
-                break
-            except AtrError:
-                if tries == 0:
-                    raise
-        self._fresh, self._proven = True, False
-        self._protocol, speed = _mode(self._atr)
-        self._set_parameters(self._told_by_atr(speed))
-        return self._atr
-
-    def _receive_atr(self) -> bytearray:
-        limits = self._limits
-        started = ticks_ms()
-        data = bytearray()
-        limit = limits.atr_start + limits.slack
-        while len(data) < atr_size(data):
-            left = limits.atr_total + limits.slack - elapsed_ms(started)
-            characters = self._receive(atr_size(data) - len(data), min(limit, left))
-            if not characters:
-                raise SlotError(ERROR_MUTE)
-            data.extend(characters)
-            if data[0] != DIRECT:
-                raise AtrError(PART_TS)
-            limit = limits.atr_gap + limits.slack
-        return data
-
-    def _receive(self, count: int, limit_ms: int) -> bytes:
-        """As the line's, telling the host in between that it takes time."""
-        started = ticks_ms()
-        while True:
-            due = BUSY_MS - elapsed_ms(self._told_busy)
-            if due <= 0:
-                self._told_busy = ticks_ms()
-                if not self._busy():
-                    raise SlotError(ERROR_ABORTED)
-                due = BUSY_MS
-            left = limit_ms - elapsed_ms(started)
-            try:
-                characters = self._line.receive(count, max(0, min(due, left)))
-            except CharacterDamaged:
-                raise SlotError(ERROR_PARITY)  # noqa: B904 - MicroPython does not chain
-            if characters or self._line.gone or left <= due:
-                return characters
+        return ask_t0(self._characters, exchange, waiting, self._limits.exchange)
 
 
 def _mode(atr: Atr) -> "tuple[int | None, int]":

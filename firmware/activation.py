@@ -1,0 +1,80 @@
+"""Power of one card: contacts on and off in order, resets, and the answer to them (`reader.md B.1`, `B.3`)."""
+
+from firmware.characters import Characters
+from firmware.contact_line import CLOCKED_IN_RESET, POWERED_IN_RESET, RUNNING, ContactLine
+from firmware.limits import Limits
+from firmware.slot_error import SlotError
+from firmware.ticks import elapsed_ms, ticks_ms
+from protocols.ccid.messages import ERROR_BAD_TCK, ERROR_BAD_TS, ERROR_MUTE, ERROR_OVERRUN
+from protocols.iso7816.atr import DIRECT, PART_LENGTH, PART_TCK, PART_TS, Atr, AtrError, atr_size
+from protocols.iso7816.line import CONTACTS_OFF
+from protocols.iso7816.pps import DEFAULT_FI_DI
+
+RESET_CLOCKS = 400
+
+_ATR_ERRORS = {PART_TS: ERROR_BAD_TS, PART_TCK: ERROR_BAD_TCK, PART_LENGTH: ERROR_OVERRUN}
+
+
+class Activation:
+    """`powered`: contacts are on. A card whose answer to reset makes no sense is not left powered."""
+
+    def __init__(self, line: ContactLine, characters: Characters, limits: Limits) -> None:
+        self._line = line
+        self._characters = characters
+        self._limits = limits
+        self.powered = False
+
+    def cold_reset(self) -> Atr:
+        """The answer; one that makes no sense is asked for once more by a warm reset. `SlotError`."""
+        self.powered = True
+        self._line.set_contacts(POWERED_IN_RESET)
+        return self._answer(2)
+
+    def warm_reset(self) -> Atr:
+        """The answer; `SlotError`."""
+        return self._answer(1)
+
+    def deactivate(self) -> None:
+        """RST, CLK and VCC off in this order; nothing where they are."""
+        if not self.powered:
+            return
+        self.powered = False
+        self._line.set_contacts(CLOCKED_IN_RESET)
+        self._line.set_contacts(POWERED_IN_RESET)
+        self._line.set_contacts(CONTACTS_OFF)
+
+    def _answer(self, tries: int) -> Atr:
+        try:
+            while True:
+                tries -= 1
+                try:
+                    return self._reset()
+                except AtrError as error:
+                    if tries == 0:
+                        raise SlotError(_ATR_ERRORS[error.part])  # noqa: B904 - MicroPython does not chain
+        except SlotError:
+            self.deactivate()
+            raise
+
+    def _reset(self) -> Atr:
+        self._line.set_contacts(CLOCKED_IN_RESET)
+        self._line.wait_clocks(RESET_CLOCKS)
+        self._line.set_speed(DEFAULT_FI_DI, 0)
+        self._line.set_contacts(RUNNING)
+        return Atr.from_bytes(self._receive())
+
+    def _receive(self) -> bytearray:
+        limits = self._limits
+        started = ticks_ms()
+        data = bytearray()
+        limit = limits.atr_start + limits.slack
+        while len(data) < atr_size(data):
+            left = limits.atr_total + limits.slack - elapsed_ms(started)
+            characters = self._characters.receive(atr_size(data) - len(data), min(limit, left))
+            if not characters:
+                raise SlotError(ERROR_MUTE)
+            data.extend(characters)
+            if data[0] != DIRECT:
+                raise AtrError(PART_TS)
+            limit = limits.atr_gap + limits.slack
+        return data

@@ -1,0 +1,37 @@
+"""What a card in session is asked: a PPS, a T=0 command (`reader.md B.3`, `B.4`)."""
+
+from firmware.characters import Characters
+from firmware.slot_error import SlotError
+from firmware.ticks import elapsed_ms, ticks_ms
+from protocols.ccid.messages import ERROR_MUTE, ERROR_PROCEDURE_BYTE
+from protocols.iso7816.pps import pps_size
+from protocols.iso7816.t0 import T0Error, T0Exchange
+
+
+def ask_pps(characters: Characters, request: "bytes | bytearray", gap_ms: int) -> bytes:
+    """What the card answers, whatever it says; `SlotError` where a character takes longer than the gap."""
+    characters.ask(request)
+    answer = bytearray()
+    while len(answer) < pps_size(answer):
+        received = characters.receive(pps_size(answer) - len(answer), gap_ms)
+        if not received:
+            raise SlotError(ERROR_MUTE)
+        answer.extend(received)
+    return bytes(answer)
+
+
+def ask_t0(characters: Characters, exchange: T0Exchange, waiting_ms: int, total_ms: int) -> bytes:
+    """Data and status word; `SlotError` where one character takes longer than `waiting_ms`, or all than `total_ms`."""
+    started = ticks_ms()
+    characters.ask(exchange.outgoing)
+    while not exchange.done:
+        received = characters.receive(exchange.wanted, waiting_ms)
+        if not received or elapsed_ms(started) > total_ms:
+            raise SlotError(ERROR_MUTE)
+        try:
+            exchange.take(received)
+        except T0Error:
+            raise SlotError(ERROR_PROCEDURE_BYTE)  # noqa: B904 - MicroPython does not chain
+        if exchange.outgoing:
+            characters.send(exchange.outgoing)
+    return bytes(exchange.response)
