@@ -2,30 +2,70 @@
 
 from firmware.characters import Characters
 from firmware.contact_line import CLOCKED_IN_RESET, POWERED_IN_RESET, RUNNING, ContactLine
-from firmware.limits import Limits
+from firmware.limits import CLOCK_KHZ, Limits
 from firmware.slot_error import SlotError
 from firmware.ticks import elapsed_ms, ticks_ms
-from protocols.ccid.messages import ERROR_BAD_TCK, ERROR_BAD_TS, ERROR_MUTE, ERROR_OVERRUN
-from protocols.iso7816.atr import DIRECT, PART_LENGTH, PART_TCK, PART_TS, Atr, AtrError, atr_size
+from protocols.ccid.messages import ERROR_BAD_TCK, ERROR_BAD_TS, ERROR_CLASS, ERROR_MUTE, ERROR_OVERRUN, ERROR_PARITY
+from protocols.iso7816.atr import (
+    CLASS_A,
+    CLASS_B,
+    CLASS_C,
+    DIRECT,
+    PART_LENGTH,
+    PART_TCK,
+    PART_TS,
+    Atr,
+    AtrError,
+    atr_size,
+)
 from protocols.iso7816.line import CONTACTS_OFF
 from protocols.iso7816.pps import DEFAULT_FI_DI
 
 RESET_CLOCKS = 400
+CHANGE_CLOCKS = 10 * CLOCK_KHZ  # without power between two classes
+LOWEST_FIRST = (CLASS_C, CLASS_B, CLASS_A)
 
 _ATR_ERRORS = {PART_TS: ERROR_BAD_TS, PART_TCK: ERROR_BAD_TCK, PART_LENGTH: ERROR_OVERRUN}
+_NEXT_CLASS = (ERROR_MUTE, ERROR_PARITY, ERROR_BAD_TS, ERROR_BAD_TCK, ERROR_OVERRUN)
 
 
 class Activation:
-    """`powered`: contacts are on. A card whose answer to reset makes no sense is not left powered."""
+    """`powered`: contacts are on, in `icc_class`. A card whose answer to reset makes no sense is not left powered."""
 
     def __init__(self, line: ContactLine, characters: Characters, limits: Limits) -> None:
         self._line = line
         self._characters = characters
         self._limits = limits
         self.powered = False
+        self.icc_class = 0
 
-    def cold_reset(self) -> Atr:
-        """The answer; one that makes no sense is asked for once more by a warm reset. `SlotError`."""
+    def activate(self, classes: int) -> Atr:
+        """The answer to a cold reset in the lowest of these classes in which it makes sense; `SlotError`.
+
+        One that makes no sense is first asked for once more by a warm reset. A card that tells its classes is used
+        in none but those.
+        """
+        left = [each for each in LOWEST_FIRST if each & classes & self._line.classes]
+        while left:
+            icc_class = left.pop(0)
+            try:
+                atr = self._cold_reset(icc_class)
+            except SlotError as error:
+                if not left or self._line.gone or error.error not in _NEXT_CLASS:
+                    raise
+            else:
+                if atr.classes is None or atr.classes & icc_class:
+                    return atr
+                self.deactivate()
+                left = [each for each in left if each & atr.classes]
+            if left:
+                self._line.wait_clocks(CHANGE_CLOCKS)
+        raise SlotError(ERROR_CLASS)
+
+    def _cold_reset(self, icc_class: int) -> Atr:
+        self.deactivate()
+        self.icc_class = icc_class
+        self._line.set_class(icc_class)
         self.powered = True
         self._line.set_contacts(POWERED_IN_RESET)
         return self._answer(2)

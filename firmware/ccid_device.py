@@ -11,6 +11,7 @@ from protocols.ccid.messages import (
     COMMAND_DONE,
     COMMAND_FAILED,
     ERROR_BAD_CLOCK_COMMAND,
+    ERROR_BAD_POWER_SELECT,
     ERROR_BAD_SLOT,
     ERROR_NOT_SUPPORTED,
     ESCAPE,
@@ -25,6 +26,10 @@ from protocols.ccid.messages import (
     ICC_POWER_OFF,
     ICC_POWER_ON,
     PARAMETERS,
+    POWER_1V8,
+    POWER_3V,
+    POWER_5V,
+    POWER_AUTOMATIC,
     RESET_PARAMETERS,
     SET_DATA_RATE_AND_CLOCK,
     SET_PARAMETERS,
@@ -54,6 +59,7 @@ from protocols.ccid.serial_frame import (
     FrameParser,
     frame,
 )
+from protocols.iso7816.atr import CLASS_A, CLASS_B, CLASS_C, EVERY_CLASS
 from protocols.iso7816.pps import bits_per_s
 
 FIRMWARE_NAME = b"ssc-terminal reader 0.1"
@@ -62,6 +68,8 @@ QUIET_MS = 200  # a frame that pauses this long will not be finished
 
 CLOCK_STOPPED_LOW = 1  # bClockStatus
 CLOCK_RESTART = 0  # bClockCommand
+
+_CLASSES = {POWER_AUTOMATIC: EVERY_CLASS, POWER_5V: CLASS_A, POWER_3V: CLASS_B, POWER_1V8: CLASS_C}
 
 
 class CcidDevice:
@@ -133,7 +141,9 @@ class CcidDevice:
         """Answer data; `SlotError`, `ParameterError`."""
         kind = command.kind
         if kind == ICC_POWER_ON:
-            return slot.power_on()
+            if command.special[0] not in _CLASSES:
+                raise SlotError(ERROR_BAD_POWER_SELECT)
+            return slot.power_on(_CLASSES[command.special[0]])
         if kind == ICC_POWER_OFF:
             slot.power_off()
         elif kind == XFR_BLOCK:

@@ -1,5 +1,6 @@
 """What the firmware needs of a board's two lines: the contacts of one card, and the bytes of the host."""
 
+from protocols.iso7816.atr import CLASS_B
 from protocols.iso7816.line import CLK, RST, VCC
 
 POWERED_IN_RESET = VCC
@@ -19,17 +20,26 @@ class ContactLine:
     """One card's contacts; bits, parity, error signal and guard time are the board's business.
 
     `present`: a card is in now. `gone`: a card left since the slot last cleared this.
+    `classes`: what the board can drive, bits of the class indicator.
     """
 
     present = False
     gone = False
+    classes = CLASS_B
 
     def poll(self) -> None:
         """Notice what happened; never waits."""
         raise NotImplementedError
 
+    def set_class(self, icc_class: int) -> None:
+        """What VCC will be, one of `classes`; called while VCC is off."""
+        raise NotImplementedError
+
     def set_contacts(self, contacts: int) -> None:
-        """Drive VCC, RST and CLK; characters that came before are dropped."""
+        """Drive VCC, RST and CLK; characters that came before are dropped.
+
+        I/O is the board's: released once VCC is on, driven low before VCC goes off.
+        """
         raise NotImplementedError
 
     def set_speed(self, fi_di: int, extra_guard: int) -> None:

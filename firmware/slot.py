@@ -9,6 +9,7 @@ from firmware.slot_error import SlotError
 from protocols.ccid.messages import (
     ERROR_ABORTED,
     ERROR_BAD_LENGTH,
+    ERROR_CLASS,
     ERROR_DEACTIVATED,
     ERROR_MUTE,
     ERROR_PARITY,
@@ -19,7 +20,7 @@ from protocols.ccid.messages import (
     ICC_INACTIVE,
 )
 from protocols.ccid.parameters import T0, T0Parameters
-from protocols.iso7816.atr import Atr
+from protocols.iso7816.atr import EVERY_CLASS, Atr
 from protocols.iso7816.pps import (
     DEFAULT_FI_DI,
     PpsError,
@@ -82,29 +83,32 @@ class Slot:
 
     # Power
 
-    def power_on(self) -> bytes:
-        """The ATR after a cold reset, or a warm one where the card is active; `SlotError`.
+    def power_on(self, classes: int = EVERY_CLASS) -> bytes:
+        """The ATR after a cold reset, or a warm one where the card is active in one of these classes; `SlotError`.
 
         A cold ATR that makes no sense is followed by one warm reset. A mute card is powered off and on once.
         """
         self.poll()
         if not self._line.present:
             raise SlotError(ERROR_MUTE)
+        if not classes & self._line.classes:
+            raise SlotError(ERROR_CLASS)
         self._characters.begin()
         if self._atr is None:
             self._line.gone = False
         try:
-            return self._power_on()
+            return self._power_on(classes)
         except SlotError as error:
             if error.error != ERROR_MUTE or self._line.gone:
                 raise
         self._line.wait_clocks(DARK_CLOCKS)
-        return self._power_on()
+        return self._power_on(classes)
 
-    def _power_on(self) -> bytes:
-        warm = self._atr is not None and self._activation.powered
+    def _power_on(self, classes: int) -> bytes:
+        activation = self._activation
+        warm = self._atr is not None and activation.powered and activation.icc_class & classes
         self._atr = None
-        atr = self._activation.warm_reset() if warm else self._activation.cold_reset()
+        atr = activation.warm_reset() if warm else activation.activate(classes)
         self._atr, self._fresh, self._proven = atr, True, False
         self._protocol, speed = _mode(atr)
         self._set_parameters(self._told_by_atr(speed))
@@ -185,7 +189,7 @@ class Slot:
             if agreed:
                 return self._parameters.fi_di == fi_di
             self._unfit.append(speed)
-            self._power_on()
+            self._power_on(self._activation.icc_class)
         return False
 
     def _pps(self, request: "bytes | bytearray") -> bytes:

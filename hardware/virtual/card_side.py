@@ -35,9 +35,10 @@ class CardSide:
         self._single = False
         self._speed = DEFAULT_FI_DI
 
-    def reset(self) -> list[Sent]:
+    def reset(self, icc_class: int) -> list[Sent]:
         """The answer to reset, at 372/1; a card in specific mode then goes on at the speed of its TA1."""
         raw = self._chip.reset()
+        self._faults.icc_class = icc_class
         self._received.clear()
         self._fresh, self._single, self._speed = True, False, DEFAULT_FI_DI
         try:

@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from protocols.iso7816.atr import CLASS_A, classes_of
+
 Phase = Literal["atr", "pps", "command"]
 Deed = Literal["insert", "replace", "damage", "pause", "mute", "pull", "single"]
 
@@ -20,7 +22,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     insert: `characters` before it, `count` times, 0 without end. replace: `characters` in its place. damage: its
     parity stays wrong. pause: `ms` before it. mute: nothing from it on, until the next reset. pull: the card leaves.
     single: every byte of the command has a procedure byte of its own.
-    A rule holds in `times` phases after the first `spared` ones (0: in all), at `speed` alone where that is given.
+    A rule holds in `times` phases after the first `spared` ones (0: in all), at `speed` and in `classes` (such as `AB`)
+    alone where those are given.
     """
 
     phase: Phase
@@ -32,17 +35,22 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spared: int = 0
     times: int = 0
     speed: int | None = None
+    classes: str = "ABC"
 
     def __post_init__(self) -> None:
         try:
             bytes.fromhex(self.characters)
         except ValueError as error:
             raise ValueError(f"bytes: {error}") from None
+        try:
+            classes_of(self.classes)
+        except ValueError:
+            raise ValueError("classes: letters of ABC") from None
 
-    def holds(self, phases: int, speed: int) -> bool:
-        """In the n-th phase of its kind, from 0, at this speed."""
+    def holds(self, phases: int, speed: int, icc_class: int) -> bool:
+        """In the n-th phase of its kind, from 0, at this speed, supplied so."""
         in_time = phases >= self.spared and (not self.times or phases < self.spared + self.times)
-        return in_time and self.speed in (None, speed)
+        return in_time and self.speed in (None, speed) and bool(classes_of(self.classes) & icc_class)
 
 
 class Sent(NamedTuple):
@@ -69,7 +77,7 @@ def load_faults(path: Path) -> tuple[Fault, ...]:
 
 
 class Faults:
-    """Applies rules to what one card sends."""
+    """Applies rules to what one card sends. `icc_class` is what it is supplied with."""
 
     def __init__(self, rules: Iterable[Fault] = ()) -> None:
         self._rules = tuple(rules)
@@ -78,6 +86,7 @@ class Faults:
         self._holding: tuple[Fault, ...] = ()
         self._at = 0
         self._mute = False
+        self.icc_class = CLASS_A
 
     @property
     def single(self) -> bool:
@@ -90,7 +99,8 @@ class Faults:
             self._mute = False
         count = self._phases.get(phase, 0)
         self._phases[phase] = count + 1
-        self._holding = tuple(rule for rule in self._rules if rule.phase == phase and rule.holds(count, speed))
+        rules = [rule for rule in self._rules if rule.phase == phase]
+        self._holding = tuple(rule for rule in rules if rule.holds(count, speed, self.icc_class))
         self._at = 0
 
     def apply(self, characters: bytes, speed: int) -> Iterator[Sent]:

@@ -60,7 +60,10 @@ class ReaderProcess:
     def __init__(
         self, *slots: Slot, link: Path | None = None, interpreter: str | None = None, limits: Sequence[str] = ()
     ) -> None:
-        """`link` will point to the pty; `limits` are for the unix board. `ReaderStartError` as `firmware_command`."""
+        """`link` will point to the pty; `limits` are for the unix board, and so is `classes=AB`.
+
+        `ReaderStartError` as `firmware_command`.
+        """
         self._slots, self._link, self._limits = slots, link, limits
         self.interpreter, self._command = firmware_command(interpreter)
         self._slave: int | None = None

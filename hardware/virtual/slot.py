@@ -14,8 +14,10 @@ from hardware.virtual.card import CardFileError, VirtualCard
 from hardware.virtual.card_side import CardSide, Chip
 from hardware.virtual.line_faults import Fault, Faults, Sent
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
+from protocols.iso7816.atr import CLASS_A
 from protocols.iso7816.line import (
     CHARACTER,
+    CLASS,
     CLK,
     CONTACTS,
     CONTACTS_OFF,
@@ -101,6 +103,7 @@ class VirtualSlot:
         self._card: CardSide | None = None
         self._contacts = CONTACTS_OFF
         self._speed = DEFAULT_FI_DI
+        self._icc_class = CLASS_A
         self._waiting: deque[tuple[float, Sent]] = deque()
 
     def start(self) -> None:
@@ -159,6 +162,8 @@ class VirtualSlot:
                 self._set_contacts(value)
             elif kind == SPEED:
                 self._speed = value
+            elif kind == CLASS:
+                self._icc_class = value
             elif kind == CHARACTER:
                 self._take_character(value)
 
@@ -169,6 +174,7 @@ class VirtualSlot:
         self._connected.clear()
         self._contacts = CONTACTS_OFF
         self._speed = DEFAULT_FI_DI
+        self._icc_class = CLASS_A
         self._waiting.clear()
 
     def _send(self, data: bytes) -> None:
@@ -238,7 +244,7 @@ class VirtualSlot:
         self._waiting.clear()
         self._send(message(CONTACTS, contacts))
         if rises and self._card is not None:
-            self._say_for_card(self._card.reset())
+            self._say_for_card(self._card.reset(self._icc_class))
 
     def _take_character(self, value: int) -> None:
         if self._card is not None and self._contacts == RUNNING:

@@ -8,6 +8,11 @@ MAX_SIZE = 33  # TS and at most 32 characters after it
 DEFAULT_WAITING_INTEGER = 10
 GLOBAL = 15  # T=15 is no protocol: its interface bytes concern the card as a whole
 
+# Classes of operating conditions, as bits of the class indicator
+CLASS_A, CLASS_B, CLASS_C = 1, 2, 4  # 5 V, 3 V, 1.8 V
+EVERY_CLASS = CLASS_A | CLASS_B | CLASS_C
+_LETTERS = "ABC"
+
 PART_TS, PART_LENGTH, PART_TCK = "TS", "length", "TCK"
 
 
@@ -17,6 +22,14 @@ class AtrError(ValueError):
     def __init__(self, part: str) -> None:
         super().__init__("bad ATR: " + part)
         self.part = part
+
+
+def classes_of(letters: str) -> int:
+    """The class indicator of `AB` and the like; `ValueError` for another letter."""
+    classes = 0
+    for letter in letters:
+        classes |= 1 << _LETTERS.index(letter)
+    return classes
 
 
 def _ones(nibble: int) -> int:
@@ -117,6 +130,20 @@ class Atr(Frozen):
     def waiting_integer(self) -> int:
         """WI: TC2 or 10."""
         return self.tc2 or DEFAULT_WAITING_INTEGER
+
+    @property
+    def classes(self) -> "int | None":
+        """The classes that the card works in; None where it does not tell."""
+        told = (self._specific(GLOBAL, 0) or 0) & EVERY_CLASS
+        return told or None
+
+    def _specific(self, protocol: int, letter: int) -> "int | None":
+        """The first TA, TB or TC after a TD that names the protocol, from the third group on."""
+        for group in range(2, len(self.interface)):
+            td, value = self._byte(group - 1, 3), self._byte(group, letter)
+            if td is not None and td & 0x0F == protocol and value is not None:
+                return value
+        return None
 
     def _byte(self, group: int, letter: int) -> "int | None":
         return self.interface[group][letter] if group < len(self.interface) else None

@@ -2,7 +2,8 @@
 
 Messages are two bytes, kind and value. The slot says PRESENT first and at every change. It answers each
 CONTACTS message with the same message, after everything it sent under the old contacts. What the slot sends
-at another speed than the reader's arrives as DAMAGED, and what it hears so it cannot understand.
+at another speed than the reader's arrives as DAMAGED, and what it hears so it cannot understand. CLASS comes
+before VCC rises; class A where it never came.
 """
 
 CHARACTER = 0x01  # both ways: one character on I/O, direct convention
@@ -10,6 +11,7 @@ CONTACTS = 0x02  # reader to slot, and back: VCC, RST, CLK
 PRESENT = 0x03  # slot to reader: 1 a card is in, 0 none
 SPEED = 0x04  # reader to slot: Fi and Di of the characters that follow
 DAMAGED = 0x05  # slot to reader: a character whose parity stayed wrong however often it was sent
+CLASS = 0x06  # reader to slot: what VCC will be, one bit of the class indicator
 
 VCC = 0x01
 RST = 0x02
@@ -17,6 +19,7 @@ CLK = 0x04
 CONTACTS_OFF = 0x00
 
 MESSAGE_SIZE = 2
+KINDS = (CHARACTER, CONTACTS, PRESENT, SPEED, DAMAGED, CLASS)
 
 
 class LineError(ValueError):
@@ -47,7 +50,7 @@ class LineParser:
         found = []
         for byte in data:
             if self._kind is None:
-                if byte not in (CHARACTER, CONTACTS, PRESENT, SPEED, DAMAGED):
+                if byte not in KINDS:
                     raise LineError("unknown contact line message")
                 self._kind = byte
             else:

@@ -63,6 +63,7 @@ def check_atr(vectors: "dict[str, Any]") -> int:
         assert atr.historical_bytes == unhex(vector["historical"]), name
         for field in ("ta1", "tb1", "tc1", "tc2", "waiting_integer"):
             assert getattr(atr, field) == vector[field], name + " " + field
+        assert atr.classes == vector.get("classes"), name
         for count in range(len(data)):
             assert count < atr_size(data[:count]) <= len(data), name
     for vector in vectors["bad"]:

@@ -8,7 +8,8 @@ from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.reader import ReaderProcess
 from hardware.virtual.slot import VirtualSlot
 from host_bridge.readers.serial import SerialReader
-from tests.firmware.rig import INTERPRETERS, ChipWithAtr, Host, ScriptedCard, ScriptedSlot, demand
+from tests.firmware.recorded_line import RecordedLine
+from tests.firmware.rig import BARE_BOARD, INTERPRETERS, ChipWithAtr, Host, ScriptedCard, ScriptedSlot, demand
 
 OpenSlot = Callable[..., tuple[SerialReader, ScriptedSlot]]
 OpenHost = Callable[..., tuple[Host, ScriptedSlot]]
@@ -22,13 +23,19 @@ def interpreter(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def clock_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[RecordedLine], None]:
+    """The firmware within this process runs by the clock of a recorded line."""
+    return lambda line: monkeypatch.setattr("firmware.ticks.time", line)
+
+
+@pytest.fixture
 def open_slot(interpreter: str) -> Iterator[OpenSlot]:
     """Starts the firmware on a slot with a scripted card; returns the host's reader and the slot."""
     started: list[tuple[ReaderProcess, SerialReader]] = []
 
     def start(card: ScriptedCard, *limits: str) -> tuple[SerialReader, ScriptedSlot]:
         slot = ScriptedSlot(card)
-        process = ReaderProcess(slot, interpreter=interpreter, limits=limits)
+        process = ReaderProcess(slot, interpreter=interpreter, limits=(BARE_BOARD, *limits))
         process.start()
         reader = SerialReader(process.path, silence_s=3.0)
         started.append((process, reader))
@@ -47,7 +54,7 @@ def open_host(interpreter: str) -> Iterator[OpenHost]:
 
     def start(card: ScriptedCard, *limits: str) -> tuple[Host, ScriptedSlot]:
         slot = ScriptedSlot(card)
-        process = ReaderProcess(slot, interpreter=interpreter, limits=limits)
+        process = ReaderProcess(slot, interpreter=interpreter, limits=(BARE_BOARD, *limits))
         process.start()
         host = Host(process.path)
         started.append((process, host))
@@ -70,7 +77,7 @@ def misbehave(interpreter: str, tmp_path: Path) -> Iterator[Misbehave]:
         folder.mkdir()
         make_card(load_person(DEFAULT_PERSON), folder / "employee.card")
         slot = VirtualSlot(folder, lambda path: ChipWithAtr(path, atr), faults=load_faults(tmp_path / "faults.toml"))
-        started.append(ReaderProcess(slot, interpreter=interpreter, limits=limits))
+        started.append(ReaderProcess(slot, interpreter=interpreter, limits=(BARE_BOARD, *limits)))
         started[-1].start()
         return started[-1]
 

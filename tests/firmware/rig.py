@@ -16,10 +16,24 @@ from host_bridge.readers.serial_link import open_port
 from protocols.ccid.messages import Answer, Command
 from protocols.ccid.serial_frame import MESSAGE, FrameParser, frame
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
-from protocols.iso7816.line import CHARACTER, CLK, CONTACTS, PRESENT, RST, SPEED, VCC, LineParser, characters, message
+from protocols.iso7816.line import (
+    CHARACTER,
+    CLASS,
+    CLK,
+    CONTACTS,
+    PRESENT,
+    RST,
+    SPEED,
+    VCC,
+    LineParser,
+    characters,
+    message,
+)
 from tests.needs import need
 
 INTERPRETERS = (MICROPYTHON, CPYTHON)
+BARE_BOARD = "classes=B"
+"""Setting of the unix board for tests that are not about classes: a mute card is mute in one."""
 RUNNING = VCC | CLK | RST
 WITHIN_S = 20.0
 ATR = bytes.fromhex("3B6D0000008154310086609901010203 04")
@@ -75,7 +89,7 @@ def well() -> ScriptedCard:
 class ScriptedSlot:
     """A contact line whose card does as its script says; `put` changes the card.
 
-    `contacts` is what was driven, `speeds` each Fi and Di that was set.
+    `contacts` is what was driven, `speeds` each Fi and Di that was set, `classes` each class.
     """
 
     def __init__(self, card: ScriptedCard) -> None:
@@ -90,6 +104,7 @@ class ScriptedSlot:
         self._running = False
         self.contacts: list[int] = []
         self.speeds: list[int] = []
+        self.classes: list[int] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def start(self) -> None:
@@ -158,6 +173,8 @@ class ScriptedSlot:
                 self._send(characters(self.card.reset()))
         elif kind == SPEED:
             self.speeds.append(value)
+        elif kind == CLASS:
+            self.classes.append(value)
         elif kind == CHARACTER and self.card is not None:
             self._send(characters(self.card.take(value)))
             if len(self.card.taken) == self.card.pulled_after:

@@ -25,6 +25,9 @@ class RandomCard(ContactLine):
     def poll(self) -> None:
         """Nothing happens by itself."""
 
+    def set_class(self, icc_class: int) -> None:
+        assert icc_class == self.classes == 2
+
     def set_contacts(self, contacts: int) -> None:
         self._held = []
         if contacts == VCC | CLK | RST and self._atrs:

@@ -8,8 +8,10 @@ from firmware.board import Board
 from firmware.contact_line import CharacterDamaged, ContactLine, HostLine, LineLost
 from firmware.limits import Limits, standard_limits
 from firmware.ticks import elapsed_ms, ticks_ms
+from protocols.iso7816.atr import EVERY_CLASS, classes_of
 from protocols.iso7816.line import (
     CHARACTER,
+    CLASS,
     CONTACTS,
     DAMAGED,
     PRESENT,
@@ -43,7 +45,8 @@ TCP_NODELAY = 1
 class SocketLine(ContactLine):
     """The contact line to a virtual slot (`protocols.iso7816.line`); `LineLost` whenever it closes."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, classes: int) -> None:
+        self.classes = classes
         self.socket = socket.socket()
         try:
             self.socket.connect(socket.getaddrinfo(host, port)[0][-1])
@@ -62,6 +65,9 @@ class SocketLine(ContactLine):
         for _ in range(POLLED_CHUNKS):
             if not self._pump(0):
                 return
+
+    def set_class(self, icc_class: int) -> None:
+        self._write(message(CLASS, icc_class))
 
     def set_contacts(self, contacts: int) -> None:
         self._contacts = -1
@@ -175,13 +181,15 @@ class StandardStreams(HostLine):
 
 
 class UnixBoard(Board):
-    """Arguments: `HOST:PORT` of each virtual slot, then `LIMIT=MILLISECONDS` for fields of `Limits`."""
+    """Arguments: `HOST:PORT` of each virtual slot, `LIMIT=MILLISECONDS` for fields of `Limits`, `classes=ABC`."""
 
     def __init__(self, arguments: "list[str]") -> None:
-        lines = [_connect(argument) for argument in arguments if "=" not in argument]
+        settings = dict([argument.split("=") for argument in arguments if "=" in argument])
+        classes = classes_of(settings.pop("classes")) if "classes" in settings else EVERY_CLASS
+        lines = [_connect(argument, classes) for argument in arguments if "=" not in argument]
         self.contact_lines = tuple(lines)
         self.host_line = StandardStreams()
-        self.limits = _limits([argument for argument in arguments if "=" in argument])
+        self.limits = _limits(settings)
         self._any = select.poll()
         self._any.register(sys.stdin, select.POLLIN)
         for line in lines:
@@ -191,15 +199,14 @@ class UnixBoard(Board):
         self._any.poll(limit_ms)
 
 
-def _connect(address: str) -> SocketLine:
+def _connect(address: str, classes: int) -> SocketLine:
     host, port = address.split(":")
-    return SocketLine(host, int(port))
+    return SocketLine(host, int(port), classes)
 
 
-def _limits(arguments: "list[str]") -> Limits:
+def _limits(settings: "dict[str, str]") -> Limits:
     standard = standard_limits(SLACK_MS)
     values = [getattr(standard, name) for name in Limits.FIELDS]
-    for argument in arguments:
-        name, value = argument.split("=")
+    for name, value in settings.items():
         values[Limits.FIELDS.index(name)] = int(value)
     return Limits(*values)

@@ -7,17 +7,7 @@ from hypothesis import strategies as st
 from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from protocols.iso7816.atr import MAX_SIZE, Atr, AtrError, atr_size
 from protocols.iso7816.frozen import Frozen
-from protocols.iso7816.line import (
-    CHARACTER,
-    CONTACTS,
-    DAMAGED,
-    PRESENT,
-    SPEED,
-    LineError,
-    LineParser,
-    characters,
-    message,
-)
+from protocols.iso7816.line import CHARACTER, KINDS, LineError, LineParser, characters, message
 from protocols.iso7816.status import meaning
 from protocols.iso7816.t0 import T0Error, T0Exchange, t0_command
 from protocols.iso7816.tlv import Tlv, TlvError, parse_tlvs
@@ -25,7 +15,7 @@ from protocols.iso7816.tlv import Tlv, TlvError, parse_tlvs
 BYTE = st.integers(0, 255)
 LE = st.none() | st.integers(1, 256)
 COMMANDS = st.builds(CommandApdu, BYTE, BYTE, BYTE, BYTE, st.binary(max_size=255), LE)
-LINE_KINDS = (CHARACTER, CONTACTS, PRESENT, SPEED, DAMAGED)
+LINE_KINDS = st.sampled_from(KINDS)
 
 
 @st.composite
@@ -152,7 +142,7 @@ def test_no_card_leads_an_exchange_astray(command: bytes, card: bytes) -> None:
     assert len(exchange.response) <= (tpdu[4] or 256) + 2
 
 
-@given(st.lists(st.tuples(st.sampled_from(LINE_KINDS), BYTE)), st.integers(1, 7))
+@given(st.lists(st.tuples(LINE_KINDS, BYTE)), st.integers(1, 7))
 def test_the_contact_line_may_cut_its_messages_anywhere(sent: list[tuple[int, int]], size: int) -> None:
     stream = b"".join(message(kind, value) for kind, value in sent)
     parser = LineParser()
@@ -168,7 +158,7 @@ def test_characters_are_messages(data: bytes) -> None:
 @given(st.binary(max_size=50))
 def test_anything_else_on_the_contact_line_is_refused(data: bytes) -> None:
     kinds = data[::2]
-    if all(kind in LINE_KINDS for kind in kinds):
+    if set(kinds) <= set(KINDS):
         assert len(LineParser().feed(data)) == len(data) // 2
     else:
         with pytest.raises(LineError):

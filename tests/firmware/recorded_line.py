@@ -1,0 +1,79 @@
+"""A contact line within the test, with a clock of its own: what the slot does to it is recorded in order."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from firmware.contact_line import CharacterDamaged, ContactLine
+from firmware.limits import CLOCK_KHZ
+from protocols.iso7816.atr import EVERY_CLASS
+from protocols.iso7816.line import CLK, RST, VCC
+
+RUNNING = VCC | CLK | RST
+Heard = Sequence[int | None]
+"""Characters of the card; None is a damaged one."""
+
+
+class RecordedLine(ContactLine):
+    """A card that answers to reset as `atrs` says for its class, and then with `answers` in turn.
+
+    Only waiting takes time, by the clock of the line: `now_ms`.
+    """
+
+    def __init__(self, atrs: Mapping[int, bytes] | bytes, answers: Iterable[Heard] = (), classes: int = EVERY_CLASS):
+        self.present, self.classes = True, classes
+        self._atrs = atrs
+        self._answers = list(answers)
+        self._held: list[int | None] = []
+        self._class = 0
+        self.done: list[tuple[str, int]] = []
+        """`class`, `contacts`, `dark` (clocks) and so on, each with its value, in order."""
+        self.sent: list[bytes] = []
+        self.now_ms = 0
+
+    def values(self, what: str) -> list[int]:
+        """Those of one kind."""
+        return [value for kind, value in self.done if kind == what]
+
+    def monotonic(self) -> float:
+        """In place of the machine's, in seconds."""
+        return (self.now_ms + 0.5) / 1000
+
+    def poll(self) -> None:
+        """Nothing happens by itself."""
+
+    def set_class(self, icc_class: int) -> None:
+        self._class = icc_class
+        self.done.append(("class", icc_class))
+
+    def set_contacts(self, contacts: int) -> None:
+        self.done.append(("contacts", contacts))
+        self._held = []
+        if contacts == RUNNING:
+            atr = self._atrs if isinstance(self._atrs, bytes) else self._atrs.get(self._class, b"")
+            self._held = list(atr)
+
+    def set_speed(self, fi_di: int, extra_guard: int) -> None:
+        self.done.append(("speed", fi_di))
+        self.done.append(("guard", extra_guard))
+
+    def wait_clocks(self, count: int) -> None:
+        self.done.append(("wait", count))
+        self.now_ms += count // CLOCK_KHZ
+
+    def send(self, data: bytes | bytearray) -> None:
+        self.sent.append(bytes(data))
+        self._held += self._answers.pop(0) if self._answers else []
+
+    def receive(self, count: int, limit_ms: int) -> bytes:
+        if not self._held or self.gone:
+            self.now_ms += 0 if self.gone else limit_ms
+            return b""
+        if self._held[0] is None:
+            self._held.pop(0)
+            raise CharacterDamaged()
+        taken = bytearray()
+        while self._held and self._held[0] is not None and len(taken) < count:
+            taken.append(self._held.pop(0) or 0)
+        return bytes(taken)
+
+    def drop_received(self) -> None:
+        self._held = []
