@@ -1,0 +1,1 @@
+"""The reader on a Raspberry Pi Pico with a card front end."""
