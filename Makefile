@@ -73,6 +73,15 @@ bench-card: ## count APDUs and line time of reading a card, against record by re
 pictures: ## take the README's pictures from a running site
 	$(RUN)python -m tests.system.pictures
 
+hardware: ## check the reader's circuits by SKiDL's rules, and draw circuits and cables into docs/hardware
+	@.ci/setup test
+	@.ci/setup hardware
+	$(RUN)python -m hardware.circuit_rules
+	$(RUN)pytest -q -n0 tests/hardware/damaged_circuits.py
+	$(RUN)python -m hardware.drawing pico | dot -Tsvg > docs/hardware/circuit-pico.svg
+	$(RUN)python -m hardware.drawing pico_front_end | dot -Tsvg > docs/hardware/circuit-pico_front_end.svg
+	$(RUN)wireviz --format s --output-dir docs/hardware hardware/harness.yml
+
 lock: ## pin the requirements anew
 	.ci/lock
 
@@ -82,4 +91,4 @@ newcomer: ## run the README's two commands in a fresh Debian root (SUITE=bookwor
 clean: ## remove what was set up and what was recorded
 	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help demo test lint format types pytest gen gen-check soak soak-long mutants powercut bench-journal bench-reader bench-card pictures lock newcomer clean
+.PHONY: help demo test lint format types pytest gen gen-check soak soak-long mutants powercut bench-journal bench-reader bench-card pictures hardware lock newcomer clean

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from hardware.harness import harness
 from hardware.pinmap import CLASS_BITS, Board, PinMap, Slot, Wire, load_pinmap, pull_wires, wires
 
 ROOT = Path(__file__).parent.parent
@@ -19,7 +20,7 @@ PIO blocks; classes A and C without a front end.
 def files(pinmap: PinMap) -> dict[str, str]:
     """Text by path below the tree's root."""
     made = {f"firmware/boards/{name}/pins.py": board_pins(name, board) for name, board in pinmap.boards.items()}
-    return {**made, "docs/pins.md": page(pinmap)}
+    return {**made, "docs/pins.md": page(pinmap), "hardware/harness.yml": harness(pinmap)}
 
 
 def board_pins(name: str, board: Board) -> str:

@@ -17,7 +17,7 @@ OVERCURRENT: "tuple[tuple[int, int] | None, ...]" = (None, (27, 0))
 
 # pins that choose a class, and their levels for each
 CLASS_SELECT: "tuple[tuple[int, ...], ...]" = ((7, 8), ())
-CLASS_LEVELS: "tuple[dict[int, tuple[int, ...]], ...]" = ({1: (0, 1), 2: (0, 0), 4: (1, 1)}, {})
+CLASS_LEVELS: "tuple[dict[int, tuple[int, ...]], ...]" = ({1: (1, 1), 2: (0, 1), 4: (1, 0)}, {})
 
 KEYPAD_ROWS = (14, 15, 16, 17)
 KEYPAD_COLUMNS = (18, 19, 20, 21)
