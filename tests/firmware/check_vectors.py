@@ -8,6 +8,9 @@ import json
 import sys
 
 from protocols.ccid.messages import Answer, Command, MessageError
+from protocols.ccid.parameters import ParameterError
+from protocols.ccid.pin_format import PinFormat
+from protocols.ccid.secure import ASK_CURRENT, BY_KEY, Change, PinRequest, Prompts, features, forbid, forbidden
 from protocols.ccid.serial_frame import (
     EMPTIED,
     FILLED,
@@ -193,6 +196,44 @@ def check_frames(vectors: "dict[str, Any]") -> int:
     return len(vectors["commands"]) + len(vectors["answers"]) + len(vectors["bad_messages"])
 
 
+def check_secure(vectors: "dict[str, Any]") -> int:
+    for vector in vectors["requests"]:
+        data, name = unhex(vector["bytes"]), vector["name"]
+        request = PinRequest.from_bytes(data)
+        assert request.to_bytes() == data, name
+        assert request.timeout_s == vector["timeout"], name
+        assert [request.min_digits, request.max_digits] == vector["digits"], name
+        assert (request.most_digits, request.validation) == (vector["most"], vector["validation"]), name
+        number, language, indexes = vector["prompts"]
+        assert request.prompts == Prompts(number, language, unhex(indexes)), name
+        assert (request.prologue, request.apdu) == (unhex(vector["prologue"]), unhex(vector["apdu"])), name
+        assert request.change == (vector["change"] and Change(*vector["change"])), name
+    for vector in vectors["refused"]:
+        error = refused(vector["name"], ParameterError, PinRequest.from_bytes, unhex(vector["bytes"]))
+        assert error.offset == vector["offset"], vector["name"]
+    for vector in vectors["filled"]:
+        fill_in(vector)
+    told = vectors["features"]
+    assert features(told["validation"], *told["digits"]) == unhex(told["bytes"])
+    pins = [unhex(pin) for pin in vectors["forbid"]["pins"]]
+    assert forbid(tuple(pins)) == unhex(vectors["forbid"]["bytes"])
+    assert [bytes(pin) for pin in forbidden(unhex(vectors["forbid"]["bytes"]))] == pins
+    for text in vectors["bad_forbid"]:
+        refused(text, ParameterError, forbidden, unhex(text))
+    return len(vectors["requests"]) + len(vectors["refused"]) + len(vectors["filled"])
+
+
+def fill_in(vector: "dict[str, Any]") -> None:
+    offsets = vector["offsets"]
+    change = Change(offsets[0], offsets[1], ASK_CURRENT) if len(offsets) == 2 else None
+    layout = PinFormat(*unhex(vector["format"]))
+    request = PinRequest(0, layout, 4, 16, BY_KEY, Prompts(0, 0, b"\x00"), unhex(vector["apdu"]), change)
+    assert PinRequest.from_bytes(request.to_bytes()) == request, vector["name"]
+    apdu = bytearray(b"\xa5" * 300)
+    size = request.fill(apdu, [memoryview(bytearray([int(digit) for digit in pin])) for pin in vector["pins"]])
+    assert bytes(apdu[:size]) == unhex(vector["sent"]), vector["name"]
+
+
 CHECKS = {
     "iso7816/atr": check_atr,
     "iso7816/apdu": check_apdu,
@@ -201,6 +242,7 @@ CHECKS = {
     "iso7816/t0": check_t0,
     "iso7816/pps": check_pps,
     "ccid/frames": check_frames,
+    "ccid/secure": check_secure,
 }
 
 

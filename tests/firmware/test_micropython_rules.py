@@ -17,7 +17,16 @@ FOLDERS = ("protocols/iso7816", "protocols/ccid", "firmware")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 MODULES = {"os", "select", "socket", "sys", "time"}
 OURS = ("protocols.iso7816", "protocols.ccid", "firmware")
-CHECKS = ("iso7816/atr", "iso7816/apdu", "iso7816/tlv", "iso7816/status", "iso7816/t0", "iso7816/pps", "ccid/frames")
+CHECKS = (
+    "iso7816/atr",
+    "iso7816/apdu",
+    "iso7816/tlv",
+    "iso7816/status",
+    "iso7816/t0",
+    "iso7816/pps",
+    "ccid/frames",
+    "ccid/secure",
+)
 
 
 def name_of(path: Path) -> str:
