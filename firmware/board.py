@@ -9,8 +9,12 @@ UNIX = ("linux", "darwin")
 
 
 class Board:
-    """Its lines, one contact line per slot, the limits that hold on them, and waiting on all at once."""
+    """Its lines, one contact line per slot, the limits that hold on them, and waiting on all at once.
 
+    `name` is that of its folder in `firmware/boards`.
+    """
+
+    name = "unknown"
     contact_lines: "tuple[ContactLine, ...]"
     host_line: HostLine
     limits: Limits

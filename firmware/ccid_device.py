@@ -2,9 +2,11 @@
 
 from firmware.contact_line import ContactLine, HostLine
 from firmware.limits import CLOCK_KHZ, Limits
+from firmware.service import Service
 from firmware.slot import Slot
 from firmware.slot_error import SlotError
 from firmware.ticks import elapsed_ms, ticks_ms
+from firmware.version import VERSION
 from protocols.ccid.messages import (
     ABORT,
     ANSWER_TO,
@@ -17,6 +19,7 @@ from protocols.ccid.messages import (
     ESCAPE,
     ESCAPE_FIRMWARE_NAME,
     ESCAPE_PROMPTS,
+    ESCAPE_SERVICE,
     ESCAPE_TELL_SLOT_CHANGES,
     GET_PARAMETERS,
     GET_SLOT_STATUS,
@@ -62,7 +65,7 @@ from protocols.ccid.serial_frame import (
 from protocols.iso7816.atr import CLASS_A, CLASS_B, CLASS_C, EVERY_CLASS
 from protocols.iso7816.pps import bits_per_s
 
-FIRMWARE_NAME = b"ssc-terminal reader 0.1"
+FIRMWARE_NAME = b"ssc-terminal reader " + VERSION.encode()
 
 QUIET_MS = 200  # a frame that pauses this long will not be finished
 
@@ -82,8 +85,11 @@ class CcidDevice:
     A host that asked for slot changes hears of one between the echo and the answer of its next command.
     """
 
-    def __init__(self, host: HostLine, lines: "tuple[ContactLine, ...]", limits: Limits) -> None:
+    def __init__(
+        self, host: HostLine, lines: "tuple[ContactLine, ...]", limits: Limits, service: "Service | None" = None
+    ) -> None:
         self._host = host
+        self._service = service
         self._slots = [Slot(line, limits, self._busy) for line in lines]
         self._parser = FrameParser(from_reader=False)
         self._heard = ticks_ms()
@@ -103,6 +109,8 @@ class CcidDevice:
             self._host.write(frame(command.echo()))
             answer = self._answer(command)
             self._last = (command, answer)
+            if self._service is not None:
+                self._service.note(command, answer)
             self._hear()
             if self._next is None:
                 self._tell_slot_change()
@@ -168,6 +176,8 @@ class CcidDevice:
             return FIRMWARE_NAME
         if data == ESCAPE_TELL_SLOT_CHANGES:
             self._told = self._present
+        elif self._service is not None and data.startswith(ESCAPE_SERVICE):
+            return self._service.escape(data)
         elif data[:1] != bytes([ESCAPE_PROMPTS]):
             raise SlotError(ERROR_NOT_SUPPORTED)
         return b""

@@ -5,12 +5,17 @@ import sys
 from firmware.board import open_board
 from firmware.ccid_device import QUIET_MS, CcidDevice
 from firmware.contact_line import LineLost
+from firmware.files import FileSystem
+from firmware.service import Service
+
+BELOW = "firmware/main"  # where this file lies in the folder that the firmware runs from
 
 
 def main(arguments: "list[str]") -> None:
     """Serve until a line is lost."""
     board = open_board(arguments)
-    device = CcidDevice(board.host_line, board.contact_lines, board.limits)
+    service = Service(board, FileSystem(), __file__[: __file__.rfind(BELOW)])
+    device = CcidDevice(board.host_line, board.contact_lines, board.limits, service)
     while True:
         board.wait(QUIET_MS)
         device.serve()

@@ -27,8 +27,11 @@ READERS = f"{DEVICE} 00 00", f"{DEVICE} 00 01"
 WITHIN_S = 30.0
 PRIVATE = (
     "mount -t tmpfs tmpfs /run && mkdir /run/pcscd && mount --bind {folder} /run/pcscd"
-    " && exec /usr/sbin/pcscd --foreground --config {config} {polkit}"
+    "{more} && exec /usr/sbin/pcscd --foreground --config {config} {polkit}"
 )
+DRIVER_OPTIONS = Path("/etc/libccid_Info.plist")
+ESCAPES = "<key>ifdDriverOptions</key>\n\t<string>0x000{}</string>"
+"""Bit 0 lets clients send escapes (`reader.md A.6`)."""
 NO_POLKIT = "--disable-polkit"
 """Known since pcscd 2; there is no polkit in the namespace."""
 
@@ -92,14 +95,24 @@ class Pcscd:
         self._start()
         wait_until("its readers", lambda: all(map(listens, self.ports)))
 
-    def start_serial(self, port: Path, profile: str) -> str:
-        """With a reader of ours and no other: its name, once pcscd has opened it (`reader.md A.6`)."""
+    def start_serial(self, port: Path, profile: str, *, escapes: bool = False) -> str:
+        """With a reader of ours and no other: its name, once pcscd has opened it (`reader.md A.6`).
+
+        `escapes`: the driver hands those of its clients on.
+        """
         from host_bridge.readers.addresses import list_pcsc_readers
 
         (self._config / "serial").write_text(
             f'FRIENDLYNAME "{DEVICE}"\nDEVICENAME {port}:{profile}\nLIBPATH {SERIAL_DRIVER}\n'
         )
-        self._start()
+        more = ""
+        if escapes:
+            options = self._config.with_name("Info.plist")
+            before = DRIVER_OPTIONS.read_text()
+            assert ESCAPES.format(0) in before
+            options.write_text(before.replace(ESCAPES.format(0), ESCAPES.format(1)))
+            more = f" && mount --bind {options} {DRIVER_OPTIONS}"
+        self._start(more)
         (reader,) = wait_until("its reader", list_pcsc_readers)
         return reader.address.removeprefix("pcsc:")
 
@@ -108,10 +121,10 @@ class Pcscd:
         """What it said."""
         return self._log.read_text(errors="replace")
 
-    def _start(self) -> None:
+    def _start(self, more: str = "") -> None:
         known = subprocess.run([PROGRAMS[0], "--help"], capture_output=True, text=True, check=False).stdout
         polkit = NO_POLKIT if NO_POLKIT in known else ""
-        script = PRIVATE.format(folder=self._socket.parent, config=self._config, polkit=polkit)
+        script = PRIVATE.format(folder=self._socket.parent, config=self._config, polkit=polkit, more=more)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*namespace_command(), "sh", "-c", script], stdout=log, stderr=log, start_new_session=True

@@ -11,16 +11,14 @@ from host_bridge.card.errors import text_key
 from host_bridge.readers.addresses import FoundReader, list_pcsc_readers, list_serial_readers
 from host_bridge.readers.port_lock import Holder
 from host_bridge.readers.reader import ReaderUnavailable
+from host_bridge.readers.service_commands import info, log
 from protocols.texts.catalogue import texts
 
 CARD = {True: "有 · in", False: "无 · none", None: "—"}
 
 app = typer.Typer(no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `list` a command of its own."""
+app.command()(info)
+app.command()(log)
 
 
 @app.command("list")

@@ -1,5 +1,7 @@
 """The PC/SC service of this machine, pcscd, through pyscard, which no other module knows and no other scheme needs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from host_bridge.readers.reader import CardMute, CardRemoved, ReaderError, ReaderInUse, ReaderUnavailable
@@ -117,6 +119,40 @@ class PcscService:
                 raise CardRemoved("pulled during a command") from None
             raise
         return bytes(answer)
+
+    def escape(self, name: str, data: bytes) -> bytes | None:
+        """The answer of reader and driver to an Escape; None where one of them does not do it. No card is touched."""
+        scard = self._scard
+        with self._direct(name) as handle:
+            answer = scard.SCardControl(handle, scard.SCARD_CTL_CODE(1), list(data))
+            return bytes(answer[1]) if answer[0] == scard.SCARD_S_SUCCESS else None
+
+    def attributes(self, name: str) -> dict[str, str]:
+        """What PC/SC itself tells of a reader: `vendor`, `type` and `version`, as far as the driver knows them."""
+        scard = self._scard
+        found: dict[str, str] = {}
+        with self._direct(name) as handle:
+            for key, number in (("vendor", scard.SCARD_ATTR_VENDOR_NAME), ("type", scard.SCARD_ATTR_VENDOR_IFD_TYPE)):
+                answer = scard.SCardGetAttrib(handle, number)
+                text = bytes(answer[1]).rstrip(b"\0") if answer[0] == scard.SCARD_S_SUCCESS else b""
+                if text:
+                    found[key] = text.decode(errors="replace")
+            answer = scard.SCardGetAttrib(handle, scard.SCARD_ATTR_VENDOR_IFD_VERSION)
+            if answer[0] == scard.SCARD_S_SUCCESS and len(answer[1]) == 4:
+                build_low, build_high, minor, major = answer[1]
+                found["version"] = f"{major}.{minor}.{build_low | build_high << 8}"
+        return found
+
+    @contextmanager
+    def _direct(self, name: str) -> Iterator[int]:
+        """A handle to the reader itself, whether a card is in or not."""
+        scard = self._scard
+        self._state_word(name)
+        handle, _ = self._checked(scard.SCardConnect(self._established(), name, scard.SCARD_SHARE_DIRECT, 0), name)
+        try:
+            yield int(handle)
+        finally:
+            scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
 
     def disconnect(self, handle: int) -> None:
         """Power off; harmless when pcscd or the card is gone."""

@@ -15,7 +15,7 @@ from tests.firmware.rig import demand
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("protocols/iso7816", "protocols/ccid", "firmware")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-MODULES = {"os", "select", "socket", "sys", "time"}
+MODULES = {"hashlib", "os", "select", "socket", "struct", "sys", "time"}
 OURS = ("protocols.iso7816", "protocols.ccid", "firmware")
 CHECKS = (
     "iso7816/atr",

@@ -183,6 +183,8 @@ class StandardStreams(HostLine):
 class UnixBoard(Board):
     """Arguments: `HOST:PORT` of each virtual slot, `LIMIT=MILLISECONDS` for fields of `Limits`, `classes=ABC`."""
 
+    name = "unix"
+
     def __init__(self, arguments: "list[str]") -> None:
         settings = dict([argument.split("=") for argument in arguments if "=" in argument])
         classes = classes_of(settings.pop("classes")) if "classes" in settings else EVERY_CLASS

@@ -1,0 +1,245 @@
+"""What our firmware tells about itself and does for a technician, besides CCID.
+
+A request is the data of an Escape: `ESCAPE_SERVICE`, a function, its arguments. The answer is the data of the
+Escape's answer; a refusal is its bError, one of CCID's or of those below, which lie in the range that CCID 1.1
+(table 6.2-2) leaves to makers. Every function may be asked again: the second time changes nothing more.
+Numbers are little endian; a text is a byte with its length, then ASCII.
+"""
+
+import hashlib
+import struct
+
+from protocols.ccid.messages import ESCAPE_SERVICE
+from protocols.iso7816.frozen import Frozen
+
+PROTOCOL_VERSION = 1
+
+# Functions
+HELLO = 0x01  # -> Hello
+FILE = 0x02  # index, 2 bytes -> FileFact of the files that run, sorted by path; nothing past the last
+COUNTERS = 0x03  # CCID slot -> Counters
+EVENTS = 0x04  # first number wanted, 4 bytes -> as many Events as fit, oldest first
+
+# Where the running files lie
+NO_FILE_SLOT = "-"
+FILE_SLOTS = ("a", "b")
+
+# Kinds of events
+STARTED, CARD_IN, CARD_OUT, COMMAND_REFUSED = range(4)
+
+_HELLO = "<BBBBIQ32s"
+_FILE = "<I32s"
+_COUNTERS = "<IIIIIB"
+_EVENT = "<IQBBBB"
+EVENT_SIZE = 16
+MAX_ERRORS = 48  # kinds of them that one answer holds
+
+
+class ServiceError(ValueError):
+    """These bytes are no answer of the reader's service."""
+
+
+def request(function: int, arguments: bytes = b"") -> bytes:
+    """Data of the Escape."""
+    return ESCAPE_SERVICE + bytes([function]) + arguments
+
+
+def _text_to_bytes(text: str) -> bytes:
+    data = text.encode()
+    return bytes([len(data)]) + data
+
+
+def _texts_from_bytes(data: bytes, count: int) -> "list[str]":
+    """Exactly this many; `ServiceError`."""
+    found = []
+    for _ in range(count):
+        if not data or len(data) < 1 + data[0]:
+            raise ServiceError("a text is cut off")
+        text, data = data[1 : 1 + data[0]], data[1 + data[0] :]
+        if any(not 0x20 <= byte <= 0x7E for byte in text):
+            raise ServiceError("a text is not ASCII")
+        found.append(text.decode())
+    if data:
+        raise ServiceError("bytes behind the last text")
+    return found
+
+
+def _head(layout: str, data: bytes) -> "tuple[tuple[int, ...], bytes]":
+    """The fields of a layout, and what follows them; `ServiceError`."""
+    size = struct.calcsize(layout)
+    if len(data) < size:
+        raise ServiceError("shorter than its fields")
+    return struct.unpack(layout, data[:size]), data[size:]
+
+
+class Hello(Frozen):
+    """Who answers.
+
+    `slots` are for cards. `file_slot` is the slot of files that runs, `a`, `b` or `-`; with `on_trial` it is not
+    confirmed and `starts_left` more starts are granted to it. `starts` counts all starts, `reason` is why of the last
+    one, `now_ms` how long ago it was. `digest` is over all running files.
+    """
+
+    FIELDS = (
+        "protocol",
+        "slots",
+        "on_trial",
+        "starts_left",
+        "starts",
+        "now_ms",
+        "digest",
+        "version",
+        "board",
+        "file_slot",
+        "reason",
+    )
+    protocol: int
+    slots: int
+    on_trial: bool
+    starts_left: int
+    starts: int
+    now_ms: int
+    digest: bytes
+    version: str
+    board: str
+    file_slot: str
+    reason: str
+
+    def __init__(self, *values: object) -> None:
+        """All `FIELDS` in order."""
+        self._freeze(*values)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Hello":
+        """`ServiceError`."""
+        (protocol, slots, on_trial, starts_left, starts, now_ms, digest), rest = _head(_HELLO, data)
+        version, board, file_slot, reason = _texts_from_bytes(rest, 4)
+        if on_trial > 1 or file_slot not in FILE_SLOTS + (NO_FILE_SLOT,):
+            raise ServiceError("no such state")
+        return cls(
+            protocol, slots, bool(on_trial), starts_left, starts, now_ms, digest, version, board, file_slot, reason
+        )
+
+    def to_bytes(self) -> bytes:
+        head = struct.pack(
+            _HELLO,
+            self.protocol,
+            self.slots,
+            int(self.on_trial),
+            self.starts_left,
+            self.starts,
+            self.now_ms,
+            self.digest,
+        )
+        return head + b"".join(
+            [_text_to_bytes(text) for text in (self.version, self.board, self.file_slot, self.reason)]
+        )
+
+
+class FileFact(Frozen):
+    """One file: its path below the folder of its slot, with slashes, and what it holds."""
+
+    FIELDS = ("path", "size", "sha256")
+    path: str
+    size: int
+    sha256: bytes
+
+    def __init__(self, path: str, size: int, sha256: bytes) -> None:
+        self._freeze(path, size, sha256)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "FileFact":
+        """`ServiceError`."""
+        (size, sha256), rest = _head(_FILE, data)
+        return cls(_texts_from_bytes(rest, 1)[0], size, sha256)  # type: ignore[arg-type]
+
+    def to_bytes(self) -> bytes:
+        return struct.pack(_FILE, self.size, self.sha256) + _text_to_bytes(self.path)
+
+    def line(self) -> bytes:
+        """As `sha256sum` writes it, with the size before it."""
+        return ("%d %s  %s\n" % (self.size, self.sha256.hex(), self.path)).encode()
+
+
+def digest_of(facts: "list[FileFact]") -> bytes:
+    """SHA-256 over the lines of all files in the order of their paths."""
+    hashed = hashlib.sha256()
+    for fact in sorted(facts, key=_path):
+        hashed.update(fact.line())
+    return hashed.digest()
+
+
+def _path(fact: FileFact) -> str:
+    return fact.path
+
+
+class Counters(Frozen):
+    """Of one CCID slot since the start. Characters are 0 with `counted` False where the board does not count them.
+
+    `errors` are pairs of bError and how often it was answered.
+    """
+
+    FIELDS = ("exchanges", "received", "sent", "refused", "resent", "counted", "errors")
+    exchanges: int
+    received: int
+    sent: int
+    refused: int
+    resent: int
+    counted: bool
+    errors: "tuple[tuple[int, int], ...]"
+
+    def __init__(self, *values: object) -> None:
+        """All `FIELDS` in order."""
+        self._freeze(*values)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Counters":
+        """`ServiceError`."""
+        fields, rest = _head(_COUNTERS, data)
+        if len(rest) % 5 or fields[5] > 1:
+            raise ServiceError("no counters")
+        errors = tuple(struct.unpack("<BI", rest[at : at + 5]) for at in range(0, len(rest), 5))
+        return cls(fields[0], fields[1], fields[2], fields[3], fields[4], bool(fields[5]), errors)
+
+    def to_bytes(self) -> bytes:
+        head = struct.pack(
+            _COUNTERS, self.exchanges, self.received, self.sent, self.refused, self.resent, int(self.counted)
+        )
+        return head + b"".join([struct.pack("<BI", error, count) for error, count in self.errors])
+
+
+class Event(Frozen):
+    """`number` counts from 0 at the start, `time_ms` is since then.
+
+    `slot` is the CCID slot; of `COMMAND_REFUSED` `command` is the bMessageType and `error` the bError, else both are 0.
+    """
+
+    FIELDS = ("number", "time_ms", "kind", "slot", "command", "error")
+    number: int
+    time_ms: int
+    kind: int
+    slot: int
+    command: int
+    error: int
+
+    def __init__(self, *values: int) -> None:
+        """All `FIELDS` in order."""
+        self._freeze(*values)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Event":
+        """`ServiceError`."""
+        fields, rest = _head(_EVENT, data)
+        if rest or fields[2] > COMMAND_REFUSED:
+            raise ServiceError("no event")
+        return cls(*fields)
+
+    def to_bytes(self) -> bytes:
+        return struct.pack(_EVENT, self.number, self.time_ms, self.kind, self.slot, self.command, self.error)
+
+
+def events_from_bytes(data: bytes) -> "list[Event]":
+    """The answer to `EVENTS`; `ServiceError`."""
+    if len(data) % EVENT_SIZE:
+        raise ServiceError("an event is cut off")
+    return [Event.from_bytes(data[at : at + EVENT_SIZE]) for at in range(0, len(data), EVENT_SIZE)]
