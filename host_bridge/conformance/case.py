@@ -1,28 +1,11 @@
 """What a check is, and how it ends: passed, failed with a finding, or skipped for want of an ability."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
 
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 
-if TYPE_CHECKING:
-    from host_bridge.conformance.card import Card
-
-Group = Literal["ATR", "RECORD", "SAFETY", "PIN", "CHALLENGE", "KEY_VER", "PARAM", "FIREWALL", "BLOCK"]
 Outcome = Literal["passed", "failed", "skipped"]
-
-GROUPS: dict[Group, tuple[str, str]] = {
-    "ATR": ("复位应答", "Answer to reset"),
-    "RECORD": ("文件与记录", "Files and records"),
-    "SAFETY": ("存取条件", "Access conditions"),
-    "PIN": ("密码", "PIN"),
-    "CHALLENGE": ("随机数与认证", "Challenge and authentication"),
-    "KEY_VER": ("密钥版本", "Key versions"),
-    "PARAM": ("命令参数", "Command parameters"),
-    "FIREWALL": ("应用间防火墙", "Firewall between applications"),
-    "BLOCK": ("应用与卡锁定", "Blocking of application and card"),
-}
-"""Groups of ssc-card.md 8 in the order in which they run: what cannot be undone comes last."""
 
 DESTRUCTIVE = "--destructive"
 """The tester's right to write to the card, to lock its PIN and to block it."""
@@ -45,8 +28,18 @@ _NAMES = {
 }
 
 
+class Suite(NamedTuple):
+    """What is checked, in both languages; its groups in the order in which they run; the sheet with its facts."""
+
+    name: str
+    zh: str
+    en: str
+    groups: Mapping[str, tuple[str, str]]
+    sheet: str
+
+
 class Finding(NamedTuple):
-    """Where a card was not as expected; holds headers, lengths and status words, no data of a card."""
+    """Where it was not as expected; holds headers, lengths and status words, no data of a card."""
 
     step: str
     expected: str
@@ -62,7 +55,7 @@ class Reason(NamedTuple):
 
 
 class Unexpected(Exception):
-    """The card did not do what the check expects."""
+    """It did not do what the check expects."""
 
     def __init__(self, step: str, expected: str, answered: str) -> None:
         self.finding = Finding(step, expected, answered)
@@ -87,14 +80,14 @@ class Lacking(Unable):
 class Case(NamedTuple):
     """One check. `fact` is where it is told, `needs` are rules over the tester's rights: PIN, key names, DESTRUCTIVE.
 
-    `check` begins with a card just powered on; it raises `Unexpected` or `Unable`.
+    `check` gets what its suite checks; it returns what it measured, if anything, and raises `Unexpected` or `Unable`.
     """
 
     id: str
     zh: str
     en: str
     fact: str
-    check: "Callable[[Card], None]"
+    check: Callable[..., str | None]
     needs: tuple[str, ...] = ()
 
     @property
@@ -103,13 +96,14 @@ class Case(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How one case ended; `finding` where it failed, `reason` where it was skipped."""
+    """How one case ended; `finding` where it failed, `reason` where it was skipped, `measured` in words."""
 
     case: Case
     outcome: Outcome
     seconds: float
     finding: Finding | None = None
     reason: Reason | None = None
+    measured: str = ""
 
 
 def step_name(command: CommandApdu) -> str:

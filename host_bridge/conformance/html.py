@@ -4,7 +4,6 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from host_bridge.conformance.case import GROUPS
 from host_bridge.conformance.report import MARKS, Report
 from protocols.style.style import STYLE
 
@@ -16,7 +15,6 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TONES = {"passed": "teal", "failed": "red", "skipped": "amber"}
-CIPHERS = {1: "3DES", 3: "SM4"}
 
 
 def as_html(report: Report) -> str:
@@ -24,8 +22,7 @@ def as_html(report: Report) -> str:
     return _TEMPLATES.get_template("report.html").render(
         report=report,
         styles=styles,
-        groups=[(group, *names, report.of(group)) for group, names in GROUPS.items() if report.of(group)],
+        groups=[(group, *names, report.of(group)) for group, names in report.suite.groups.items() if report.of(group)],
         marks=MARKS,
         tones=TONES,
-        cipher=CIPHERS.get(report.subject.tables.algorithm, ""),
     )

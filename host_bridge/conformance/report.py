@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from host_bridge.conformance.case import GROUPS, Outcome, Reason, Result
-from host_bridge.conformance.suite import Subject
+from host_bridge.conformance.case import Outcome, Reason, Result, Suite
 from protocols.events.clock import rfc3339
 
 MARKS: dict[Outcome, tuple[str, str, str]] = {
@@ -19,10 +18,20 @@ MARKS: dict[Outcome, tuple[str, str, str]] = {
 """Chinese, English, colour of each outcome."""
 
 
-class Report(NamedTuple):
-    """One run: which card, in which reader, when it began, and how each case ended."""
+class Fact(NamedTuple):
+    """Something that is known about what was checked; `key` is its name in JSON."""
 
-    subject: Subject
+    key: str
+    zh: str
+    en: str
+    value: str
+
+
+class Report(NamedTuple):
+    """One run: what was checked, at which reader address, when it began, and how each case ended."""
+
+    suite: Suite
+    facts: tuple[Fact, ...]
     reader: str
     began: datetime
     results: tuple[Result, ...]
@@ -59,21 +68,21 @@ def as_json(report: Report) -> dict[str, Any]:
     return {
         "cases": len(report.results),
         **{outcome: report.count(outcome) for outcome in MARKS},
-        "version": report.subject.tables.version,
+        **{fact.key: fact.value for fact in report.facts},
         "reader": report.reader,
         "began": rfc3339(report.began),
-        "results": [_result(result) for result in report.results],
+        "results": [_result(result, report.suite.sheet) for result in report.results],
     }
 
 
-def _result(result: Result) -> dict[str, Any]:
+def _result(result: Result, sheet: str) -> dict[str, Any]:
     case = result.case
     shown: dict[str, Any] = {
         "id": case.id,
         "group": case.group,
         "zh": case.zh,
         "en": case.en,
-        "fact": f"ssc-card.md {case.fact}",
+        "fact": f"{sheet} {case.fact}",
         "outcome": result.outcome,
         "seconds": round(result.seconds, 3),
     }
@@ -81,13 +90,15 @@ def _result(result: Result) -> dict[str, Any]:
         shown["finding"] = result.finding._asdict()
     if result.reason is not None:
         shown["reason"] = result.reason._asdict()
+    if result.measured:
+        shown["measured"] = result.measured
     return shown
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Groups with their counts, then every finding, then why cases were skipped."""
+    """Groups with their counts, then every finding, then why cases were skipped, then what was measured."""
     table = Table("组 · Group", *(f"{zh} · {en}" for zh, en, _ in MARKS.values()))
-    for group, (zh, en) in GROUPS.items():
+    for group, (zh, en) in report.suite.groups.items():
         results = report.of(group)
         if results:
             counts = Counter(result.outcome for result in results)
@@ -95,7 +106,7 @@ def print_report(report: Report, console: Console) -> None:
     console.print(table)
     for result in report.failed:
         console.print(
-            f"[red]{result.case.id}[/red] {result.case.zh} · {result.case.en} (ssc-card.md {result.case.fact})"
+            f"[red]{result.case.id}[/red] {result.case.zh} · {result.case.en} ({report.suite.sheet} {result.case.fact})"
         )
         if result.finding is not None:
             step, expected, answered = result.finding
@@ -105,6 +116,9 @@ def print_report(report: Report, console: Console) -> None:
         console.print(f"[yellow]缺少 · missing[/yellow] {rights}", highlight=False)
     for reason, count in report.reasons:
         console.print(f"[yellow]{count}[/yellow] {MARKS['skipped'][0]}：{reason.zh} · {reason.en}")
+    for result in report.results:
+        if result.measured:
+            console.print(f"{result.case.id} {result.measured}", highlight=False)
     total = "，".join(f"{report.count(mark)} {zh}" for mark, (zh, _, _) in MARKS.items())
     console.print(f"{len(report.results)} 项：{total} · {report.count('passed')} of {len(report.results)} passed")
 

@@ -8,18 +8,38 @@ from host_bridge.card.t0_follow_up import T0FollowUp
 from host_bridge.conformance import atr, block, challenge, firewall, key_version, parameters, pin, record, safety
 from host_bridge.conformance.atr import HISTORICAL_BYTES, REGION
 from host_bridge.conformance.card import Card, Tester, missing_right
-from host_bridge.conformance.case import Case, Finding, Lacking, Outcome, Reason, Result, Unable, Unexpected
+from host_bridge.conformance.case import Case, Finding, Lacking, Outcome, Reason, Result, Suite, Unable, Unexpected
 from host_bridge.conformance.keys import DerivedKeys, Keys, Roots
+from host_bridge.conformance.report import Fact
 from host_bridge.readers.reader import CardConnection, CardMute, Reader
 from protocols.iso7816 import status
 from protocols.sscard import commands
 from protocols.sscard.files import CardFiles, card_files
 from protocols.sscard.items import ItemError
 
+SUITE = Suite(
+    "card",
+    "社会保障卡一致性检查",
+    "Conformance of a social security card",
+    {
+        "ATR": ("复位应答", "Answer to reset"),
+        "RECORD": ("文件与记录", "Files and records"),
+        "SAFETY": ("存取条件", "Access conditions"),
+        "PIN": ("密码", "PIN"),
+        "CHALLENGE": ("随机数与认证", "Challenge and authentication"),
+        "KEY_VER": ("密钥版本", "Key versions"),
+        "PARAM": ("命令参数", "Command parameters"),
+        "FIREWALL": ("应用间防火墙", "Firewall between applications"),
+        "BLOCK": ("应用与卡锁定", "Blocking of application and card"),
+    },
+    "ssc-card.md",
+)
+"""Groups of ssc-card.md 8: what cannot be undone comes last."""
 ISSUER = card_files("2.00").directory("SSSE")
 """The issuer's file is the same in every version and names it (ssc-card.md 3.3)."""
 CARD_ID, VERSION = 0x01, 0x03
 REGION_DIGITS = 6
+CIPHERS = {1: "3DES", 3: "SM4"}
 
 Clock = Callable[[], float]
 
@@ -31,6 +51,15 @@ class Subject(NamedTuple):
     region: str
     historical_bytes: bytes
     atr: str
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """What a report says of it."""
+        return (
+            Fact("version", "规范版本", "Version", self.tables.version),
+            Fact("algorithm", "算法", "Algorithm", CIPHERS.get(self.tables.algorithm, "")),
+            Fact("atr", "复位应答", "Answer to reset", self.atr),
+        )
 
     def keys(self, roots: Roots) -> Keys | None:
         """The card's keys; None where it does not agree with itself about what they are derived from."""
@@ -66,7 +95,7 @@ def read_subject(connection: CardConnection) -> Subject:
 
 
 def all_cases(tables: CardFiles) -> tuple[Case, ...]:
-    """Every case for a version, in the order of `GROUPS`."""
+    """Every case for a version, in the order of the groups."""
     return (
         *atr.CASES,
         *record.cases(tables),

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from hardware.virtual.card import VirtualCard
 from host_bridge.commands import card as app
-from host_bridge.conformance.case import GROUPS
+from host_bridge.conformance.suite import SUITE
 from tests.host_bridge.conformance.conftest import PIN, Make
 
 runner = CliRunner()
@@ -47,7 +47,7 @@ def test_everything_on_a_throw_away_card(make: Make, tmp_path: Path) -> None:
     assert isinstance(results, list)
     assert results[0] == results[0] | {"id": "ATR.form", "group": "ATR", "outcome": "passed", "fact": "ssc-card.md 2"}
     suites = ET.parse(junit).getroot()  # noqa: S314 - our own file
-    assert [suite.get("name") for suite in suites] == list(GROUPS)
+    assert [suite.get("name") for suite in suites] == list(SUITE.groups)
     assert sum(int(suite.get("tests", "0")) for suite in suites) == found["cases"]
     page = html.read_text()
     assert f"{found['cases']} 项全部通过" in page

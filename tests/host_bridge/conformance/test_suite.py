@@ -8,8 +8,8 @@ import pytest
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.faulty_card import Fault, FaultyCard
 from host_bridge.card.t0_follow_up import T0FollowUp
-from host_bridge.conformance.case import DESTRUCTIVE, GROUPS, Result
-from host_bridge.conformance.suite import all_cases
+from host_bridge.conformance.case import DESTRUCTIVE, Result
+from host_bridge.conformance.suite import SUITE, all_cases
 from host_bridge.readers.virtual import VirtualReader
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.sscard.files import card_files, versions
@@ -24,7 +24,7 @@ def ids(results: list[Result], outcome: str) -> set[str]:
 def test_a_right_card_passes_everything(make: Make, run: Run, version: str) -> None:
     results = run(make(version=version))
     assert [result for result in results if result.outcome != "passed"] == []
-    assert {result.case.group for result in results} == set(GROUPS)
+    assert {result.case.group for result in results} == set(SUITE.groups)
 
 
 @pytest.mark.parametrize("version", versions())
