@@ -12,9 +12,10 @@ import typer
 from hardware.virtual.apdu_lines import answer_lines
 from hardware.virtual.card import CardFileError, VirtualCard, file_key
 from hardware.virtual.card_side import Chip
-from hardware.virtual.chips import chip_of, with_fault
+from hardware.virtual.chips import chip_at, chip_of, with_fault
 from hardware.virtual.people import PersonFileError, gallery, load_person, make_card
 from hardware.virtual.slot import sentence
+from hardware.virtual.test_card import TEST_SUFFIX, TestCard
 from hardware.virtual.vpcd import VpcdError, VpcdSlot
 from protocols.sscard.content import Content, FileDecoder
 from protocols.sscard.files import Directory, File
@@ -53,6 +54,20 @@ def make(
         _fail(str(error), as_json)
     facts = {"card": str(output), "version": card.image.version}
     typer.echo(json.dumps(facts) if as_json else " ".join(facts.values()))
+
+
+@app.command("make-test")
+def make_test(
+    output: Annotated[Path, typer.Option("-o", "--output", help="写入的 *.test 文件 · *.test file to write")],
+) -> None:
+    """测试卡 · Make a test card, which misbehaves on the contact line as APDUs tell it."""
+    try:
+        if output.suffix != TEST_SUFFIX:
+            raise CardFileError(output, f"does not end in {TEST_SUFFIX}")
+        TestCard.create(output)
+    except CardFileError as error:
+        _fail(str(error), False)
+    typer.echo(str(output))
 
 
 @app.command("gallery")
@@ -126,7 +141,7 @@ def run(
 
     With --vpcd the card is in a PC/SC reader instead; prints one JSON line when it is: {"ready": true, "vpcd": …}.
     """
-    card = _chip(file, fault, tear, as_json)
+    card = _test_card(file, as_json) if file.suffix == TEST_SUFFIX else _chip(file, fault, tear, as_json)
     if vpcd is not None:
         _run_in_pcscd(card, vpcd, as_json)
         return
@@ -171,6 +186,13 @@ def _chip(path: Path, fault: str | None, tear: int | None, as_json: bool) -> Chi
         _fail(str(error), as_json)
     except KeyError:
         _fail(f"没有这个故障 · no such fault: {fault}", as_json)
+
+
+def _test_card(path: Path, as_json: bool) -> Chip:
+    try:
+        return chip_at(path)
+    except CardFileError as error:
+        _fail(str(error), as_json)
 
 
 def _content(card: VirtualCard, directory: Directory, file: File) -> tuple[Content, ...]:

@@ -35,6 +35,10 @@ class CardSide:
         self._single = False
         self._speed = DEFAULT_FI_DI
 
+    def power_on(self) -> None:
+        """VCC rises."""
+        self._faults.power_on()
+
     def reset(self, icc_class: int) -> list[Sent]:
         """The answer to reset, at 372/1; a card in specific mode then goes on at the speed of its TA1."""
         raw = self._chip.reset()
@@ -71,9 +75,10 @@ class CardSide:
         self._fresh = False
         if not is_pps(request):
             return []
-        answer = request if self._agrees(request) else REFUSED
-        before, self._speed = self._speed, answer[2] if answer[1] & HAS_PPS1 else DEFAULT_FI_DI
+        before = self._speed
         self._faults.begin("pps", before)
+        answer = request if self._agrees(request) and not self._faults.refuses else REFUSED
+        self._speed = answer[2] if answer[1] & HAS_PPS1 else DEFAULT_FI_DI
         return list(self._faults.apply(answer, before))
 
     def _agrees(self, request: bytes) -> bool:

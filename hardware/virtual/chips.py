@@ -1,4 +1,4 @@
-"""What a file in a slot is: a card, with the fault its name may tell, or a security module.
+"""What a file in a slot is: a card, with the fault its name may tell, a security module or the test card.
 
 A card file named `employee+missing_record.card` has that fault wherever it is used.
 """
@@ -13,6 +13,7 @@ from hardware.virtual.faulty_card import Fault, FaultyCard
 from hardware.virtual.file_faults import IN_FILE
 from hardware.virtual.sam import VirtualSam
 from hardware.virtual.sam_file import SAM_SUFFIX
+from hardware.virtual.test_card import TEST_SUFFIX, TestCard
 from protocols.sscard.files import CardFiles
 
 MARK = "+"
@@ -23,6 +24,8 @@ TARGET = "@"
 
 def chip_at(path: Path) -> Chip:
     """`CardFileError` where the file makes none, or its name tells a fault that there is not."""
+    if path.suffix == TEST_SUFFIX:
+        return TestCard.open(path)
     return VirtualSam.open(path) if path.suffix == SAM_SUFFIX else chip_of(VirtualCard.open(path))
 
 

@@ -1,5 +1,6 @@
 """How a virtual card misbehaves on the contact line: rules as data, applied to the characters it sends."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -7,9 +8,10 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from protocols.iso7816.atr import CLASS_A, classes_of
+from protocols.iso7816.pps import DEFAULT_FI_DI
 
 Phase = Literal["atr", "pps", "command"]
-Deed = Literal["insert", "replace", "damage", "pause", "mute", "pull", "single"]
+Deed = Literal["insert", "replace", "damage", "pause", "mute", "pull", "single", "refuse"]
 
 
 class FaultsError(ValueError):
@@ -19,9 +21,10 @@ class FaultsError(ValueError):
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rule. `at` counts the characters the card sends in a phase, from 0; every command is a phase.
 
-    insert: `characters` before it, `count` times, 0 without end. replace: `characters` in its place. damage: its
-    parity stays wrong. pause: `ms` before it. mute: nothing from it on, until the next reset. pull: the card leaves.
-    single: every byte of the command has a procedure byte of its own.
+    insert: `characters` before it, `count` times, 0 without end, `ms` before each. replace: `characters` in its place.
+    damage: its parity stays wrong. pause: `ms` before it. mute: nothing from it on, until the next reset. pull: the
+    card leaves. single: every byte of the command has a procedure byte of its own. refuse: the PPS gets an answer
+    without PPS1.
     A rule holds in `times` phases after the first `spared` ones (0: in all), at `speed` and in `classes` (such as `AB`)
     alone where those are given.
     """
@@ -77,11 +80,18 @@ def load_faults(path: Path) -> tuple[Fault, ...]:
 
 
 class Faults:
-    """Applies rules to what one card sends. `icc_class` is what it is supplied with."""
+    """Applies rules to what one card sends. `icc_class` is what it is supplied with.
+
+    `phases` of each kind, `power_ons` and the `resets` since the last of these are counted; `speed` is that of the
+    last phase.
+    """
 
     def __init__(self, rules: Iterable[Fault] = ()) -> None:
-        self._rules = tuple(rules)
-        self._phases: dict[Phase, int] = {}
+        self._script = self._rules = tuple(rules)
+        self.phases: Counter[Phase] = Counter()
+        self.power_ons = 0
+        self.resets = 0
+        self.speed = DEFAULT_FI_DI
         self._phase: Phase = "atr"
         self._holding: tuple[Fault, ...] = ()
         self._at = 0
@@ -93,12 +103,32 @@ class Faults:
         """Whether the command that began is done byte by byte."""
         return any(rule.does == "single" for rule in self._holding)
 
+    @property
+    def refuses(self) -> bool:
+        """Whether the card agrees to no PPS now."""
+        return any(rule.does == "refuse" for rule in self._holding)
+
+    def arm(self, rule: Fault) -> None:
+        """One more rule; its `spared` phases count from now."""
+        self._rules += (msgspec.structs.replace(rule, spared=self.phases[rule.phase] + rule.spared),)
+
+    def calm(self) -> None:
+        """The rules of the beginning alone."""
+        self._rules = self._script
+
+    def power_on(self) -> None:
+        """VCC has risen."""
+        self.power_ons += 1
+        self.resets = 0
+
     def begin(self, phase: Phase, speed: int) -> None:
         """What is applied next belongs to a new phase."""
         if phase == "atr":
             self._mute = False
-        count = self._phases.get(phase, 0)
-        self._phases[phase] = count + 1
+            self.resets += 1
+        count = self.phases[phase]
+        self.phases[phase] += 1
+        self.speed = speed
         rules = [rule for rule in self._rules if rule.phase == phase]
         self._holding = tuple(rule for rule in rules if rule.holds(count, speed, self.icc_class))
         self._at = 0
@@ -112,7 +142,7 @@ class Faults:
             for rule in rules:
                 match rule.does:
                     case "insert":
-                        yield Sent(bytes.fromhex(rule.characters) * max(rule.count, 1), speed, endless=not rule.count)
+                        yield from _inserted(rule, speed)
                         self._mute = self._mute or not rule.count
                     case "replace":
                         sent = bytes.fromhex(rule.characters)
@@ -125,7 +155,15 @@ class Faults:
                     case "pull":
                         self._mute = True
                         yield Sent(b"", speed, pulled=True)
-                    case "single":
+                    case "single" | "refuse":
                         pass
             if not self._mute and sent:
                 yield Sent(sent, speed, pause_ms, damaged)
+
+
+def _inserted(rule: Fault, speed: int) -> Iterator[Sent]:
+    characters = bytes.fromhex(rule.characters)
+    if rule.ms and rule.count:
+        yield from (Sent(characters, speed, rule.ms) for _ in range(rule.count))
+    else:
+        yield Sent(characters * max(rule.count, 1), speed, endless=not rule.count)

@@ -1,4 +1,4 @@
-"""A card slot made of a folder: the one `*.card` or `*.sam` file in it is the card (`protocols.iso7816.line`)."""
+"""A card slot made of a folder: the one file in it named as in `SUFFIXES` is the card (`protocols.iso7816.line`)."""
 
 import logging
 import select
@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 from hardware.virtual.card import CardFileError, VirtualCard
 from hardware.virtual.card_side import CardSide, Chip
 from hardware.virtual.line_faults import Fault, Faults, Sent
+from hardware.virtual.test_card import TestCard
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import CLASS_A
 from protocols.iso7816.line import (
@@ -36,7 +37,7 @@ from protocols.texts.catalogue import texts
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".card", ".sam")
+SUFFIXES = (".card", ".sam", ".test")
 LOOK_EVERY_S = 0.025
 SENDS_WITHIN_S = 5.0
 CHUNK = 4096
@@ -222,7 +223,10 @@ class VirtualSlot:
             self._refused = file
             self._tell(_unusable(file.path, error))
             return
-        self._card = CardSide(self._chip, Faults(self._faults), self._perform)
+        faults = Faults(self._faults)
+        if isinstance(self._chip, TestCard):
+            self._chip.take_line(faults)
+        self._card = CardSide(self._chip, faults, self._perform)
         self._file, self._refused, self._said = file, None, ""
         self._send(message(PRESENT, 1))
 
@@ -240,6 +244,8 @@ class VirtualSlot:
 
     def _set_contacts(self, contacts: int) -> None:
         rises = contacts == RUNNING and self._contacts != RUNNING
+        if contacts & VCC and not self._contacts & VCC and self._card is not None:
+            self._card.power_on()
         self._contacts = contacts
         self._waiting.clear()
         self._send(message(CONTACTS, contacts))
