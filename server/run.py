@@ -18,7 +18,8 @@ from server.hosting import Host
 from server.inbox.inbox import Inbox
 from server.inbox.message import Message
 from server.inbox.relay import Question, Relay
-from server.keys.service import KeyService, Roots
+from server.keys.roots import Roots
+from server.keys.service import KeyService
 from server.store.store import Store, check_lease
 from server.terminals.broker_files import centre_password, replace_file, write_broker_files
 from server.terminals.enrol import EnrolmentDesk

@@ -34,7 +34,10 @@ class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CardKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A key of this card alone, in hexadecimal for each version it is there in; `tries` of EXTERNAL AUTHENTICATION."""
+    """A key of this card alone, in hexadecimal for each version, empty where it is not there in one.
+
+    `tries` are left for EXTERNAL AUTHENTICATION.
+    """
 
     values: tuple[str, ...]
     limit: int
@@ -114,7 +117,7 @@ def _check_keys(path: Path, tables: CardFiles, image: CardImage) -> None:
     for name, key in image.keys.items():
         try:
             length = tables.keys.key(name).length(tables.algorithm)
-            wrong = {len(bytes.fromhex(value)) for value in key.values} != {length}
+            wrong = {len(bytes.fromhex(value)) for value in key.values if value} != {length}
         except (KeyError, ValueError):
             wrong = True
         if wrong or len(key.values) > len(tables.keys.versions):

@@ -118,13 +118,13 @@ def _parts(command: CommandApdu) -> tuple[bytes, bytes, int | None]:
 
 
 def _value(state: CardState, key: Key, version: int | None = None) -> bytes:
-    """The key in a version, the first where none is asked for; 6A88 where the card has none."""
+    """The key in a version, the first it has where none is asked for; 6A88 where the card has none."""
     kept, versions = state.image.keys.get(key.name), state.tables.keys.versions
-    values = {} if kept is None else dict(zip(versions, kept.values, strict=False))
-    wanted = versions[0] if version is None else version
-    if wanted not in values:
-        raise Refused(status.SW_KEY_NOT_FOUND)
-    return bytes.fromhex(values[wanted])
+    values = () if kept is None else zip(versions, kept.values, strict=False)
+    for each, value in values:
+        if value and version in (None, each):
+            return bytes.fromhex(value)
+    raise Refused(status.SW_KEY_NOT_FOUND)
 
 
 def _session(state: CardState, value: bytes) -> bytes:

@@ -12,6 +12,7 @@ from protocols.sscard import security
 from protocols.sscard.files import CardFiles, Directory, File, card_files
 from protocols.sscard.identity import CitizenNumberError, card_no_valid, check_citizen_number, person_class_of
 from protocols.sscard.items import PART_SEPARATOR, ItemError
+from protocols.sscard.keys import Key
 from protocols.sscard.simulated import simulated_root
 
 GALLERY = Path(__file__).parent / "people"
@@ -45,6 +46,7 @@ class PersonFileError(Exception):
 class PersonCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`pin` absent: a card without PIN. `pin_tries` left, absent: all. `choices` answer the table's open questions.
 
+    `key_versions` that the card's keys are there in, absent: all of its version's.
     `blocked` directories and a blocked card as in `CardImage`.
     """
 
@@ -58,6 +60,7 @@ class PersonCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pin_limit: Tries = 3
     pin_tries: Tries | None = None
     choices: dict[str, str] = {}
+    key_versions: tuple[int, ...] | None = None
     blocked: tuple[str, ...] = ()
     card_blocked: bool = False
 
@@ -138,7 +141,7 @@ def card_image(person: VirtualPerson) -> CardImage:
         pin=pin,
         files=_records(files, _values(person, serial) | {"SSSE EF1E": {0x61: _applications(files)}}),
         choices=card.choices,
-        keys=_keys(files, card.region, bytes.fromhex(historical_bytes)),
+        keys=_keys(files, card, bytes.fromhex(historical_bytes)),
         blocked=card.blocked,
         card_blocked=card.card_blocked,
     )
@@ -149,16 +152,20 @@ def make_card(person: VirtualPerson, path: Path) -> VirtualCard:
     return VirtualCard.create(path, card_image(person))
 
 
-def _keys(files: CardFiles, region: str, historical_bytes: bytes) -> dict[str, CardKey]:
-    """The card's own keys below the simulated roots, in every version (ssc-card.md 6.1, 6.2)."""
-    factors = security.factors(region, historical_bytes)
-    kept: dict[str, CardKey] = {}
-    for key in files.keys.rows:
-        if not key.absent:
-            roots = (simulated_root(files.algorithm, key, version) for version in files.keys.versions)
-            values = tuple(security.diversify(files.algorithm, root, *factors).hex().upper() for root in roots)
-            kept[key.name] = CardKey(values, KEY_TRIES, KEY_TRIES)
-    return kept
+def _keys(files: CardFiles, card: PersonCard, historical_bytes: bytes) -> dict[str, CardKey]:
+    """The card's own keys below the simulated roots (ssc-card.md 6.1, 6.2)."""
+    factors = security.factors(card.region, historical_bytes)
+    there = files.keys.versions if card.key_versions is None else card.key_versions
+
+    def value(key: Key, version: int) -> str:
+        root = simulated_root(files.algorithm, key, version)
+        return security.diversify(files.algorithm, root, *factors).hex().upper() if version in there else ""
+
+    return {
+        key.name: CardKey(tuple(value(key, version) for version in files.keys.versions), KEY_TRIES, KEY_TRIES)
+        for key in files.keys.rows
+        if not key.absent
+    }
 
 
 def _applications(files: CardFiles) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ NAMES = {sam.ENVIRONMENTS[security.TRIPLE_DES]: security.TRIPLE_DES, sam.ENVIRON
 FIDS = {bytes.fromhex("3F00"): security.TRIPLE_DES, bytes.fromhex("DDF1"): security.SM4}
 APPLICATION_FID = bytes.fromhex("DF01")
 PUBLIC_DATA, TERMINAL_NUMBER, TERMINAL_SEQUENCE = (bytes.fromhex(fid) for fid in ("0015", "0016", "0019"))
+AREA_DATA = "01{:02X}2015010120991231"
+"""National, province and city data: purchase key index, key version for authentication, first and last day (cn)."""
 KEY_FILES = (0x11, 0x12, 0x13)
 CHALLENGE_BYTES = (4, 8, 16)
 KEY_ID_LIMIT = 0xC0
@@ -138,6 +140,8 @@ class VirtualSam:
         }
         if self._in_application:
             files[TERMINAL_SEQUENCE] = self.image.terminal_sequence.to_bytes(4, "big")
+            data = bytes.fromhex(AREA_DATA.format(self.image.key_version))
+            files |= {bytes((0, sfi)): data for sfi in sam.AREA_KEYS}
         return files
 
     def _read_binary(self, command: CommandApdu) -> ResponseApdu:

@@ -19,23 +19,31 @@ SamFile = Annotated[Path, typer.Argument(help="安全模块文件 · security mo
 Output = Annotated[Path, typer.Option("-o", "--output", help="写入的文件（.sam）· file to write (.sam)")]
 Region = Annotated[str, typer.Option(help="发卡地区六位代码 · issuer's region, six digits")]
 Level = Annotated[int, typer.Option(min=1, max=3, help="还需分散的级数 · levels its keys are above the cards'")]
+KeyVersion = Annotated[int, typer.Option("--key-version", min=1, max=3, help="密钥版本 · version of its keys")]
 ForRole = Annotated[Role, typer.Option(help="用于柜台或经办机构 · for a counter or an agency")]
 Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出 · JSON output")]
 
 
 @app.command()
-def make(output: Output, region: Region, level: Level = 3, role: ForRole = "counter", as_json: Json = False) -> None:
+def make(  # noqa: PLR0917 - each is an option of the command
+    output: Output,
+    region: Region,
+    level: Level = 3,
+    role: ForRole = "counter",
+    key_version: KeyVersion = 1,
+    as_json: Json = False,
+) -> None:
     """制作 · Make a security module with simulated keys; a file of that name is replaced."""
     if len(region) != REGION_DIGITS or not region.isdecimal() or not region.isascii():
         _fail("地区代码须为六位数字 · a region has six digits", as_json)
     if output.suffix != SAM_SUFFIX:
         _fail(f"文件名须以 {SAM_SUFFIX} 结尾 · the name must end in {SAM_SUFFIX}", as_json)
     try:
-        module = VirtualSam.create(output, sam_image(region, level, role))
+        module = VirtualSam.create(output, sam_image(region, level, role, key_version))
     except CardFileError as error:
         _fail(str(error), as_json)
     keys = sum(len(each.keys) for each in module.image.environments)
-    shown = {"sam": str(output), "keys": keys, "level": level, "simulated": True}
+    shown = {"sam": str(output), "keys": keys, "level": level, "key_version": key_version, "simulated": True}
     typer.echo(json.dumps(shown) if as_json else f"{output}: {keys} 个仿真密钥 · {keys} simulated keys")
 
 
@@ -47,10 +55,11 @@ def show(file: SamFile, as_json: Json = False) -> None:
         str(each.algorithm): [f"{key.usage:02X}/{key.id:02X}" for key in each.keys] for each in image.environments
     }
     if as_json:
-        document = {"atr": image.atr, "terminal_number": image.terminal_number, "environments": environments}
-        typer.echo(json.dumps({**document, "simulated": image.simulated}))
+        document = {"atr": image.atr, "terminal_number": image.terminal_number, "key_version": image.key_version}
+        typer.echo(json.dumps({**document, "environments": environments, "simulated": image.simulated}))
         return
-    typer.echo(f"ATR: {image.atr}\n终端编号 Terminal number: {image.terminal_number}\n仿真密钥 Simulated keys")
+    typer.echo(f"ATR: {image.atr}\n终端编号 Terminal number: {image.terminal_number}")
+    typer.echo(f"仿真密钥，版本 {image.key_version} · Simulated keys, version {image.key_version}")
     for algorithm, keys in environments.items():
         typer.echo(f"算法 Algorithm {algorithm}: {' '.join(keys)}")
 

@@ -26,6 +26,7 @@ Byte = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
 Level = Annotated[int, msgspec.Meta(ge=1, le=3)]
 Region = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6}$", max_length=6)]
 KeyHex = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-F]{16}){1,2}$", max_length=32)]
+Version = Annotated[int, msgspec.Meta(ge=1, le=3)]
 Role = Literal["counter", "agency"]
 
 
@@ -61,20 +62,23 @@ class SamImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     public_data: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-F]{30}$", max_length=30)]
     terminal_number: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{12}$", max_length=12)]
     terminal_sequence: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] = 0
+    key_version: Version = 1
     environments: tuple[Environment, ...]
 
 
-def sam_image(region: str, level: int, role: Role) -> SamImage:
+def sam_image(region: str, level: int, role: Role, key_version: int = 1) -> SamImage:
     """A new module of a region's issuer: level 3 has root keys, 2 those of the province, 1 those of the city.
 
-    A counter's proves cards and reads; an agency's also updates and serves PIN unblock and reset.
+    Its keys are all of one version. A counter's proves cards and reads; an agency's also updates and serves PIN unblock
+    and reset.
     """
     purposes = AGENCY_PURPOSES if role == "agency" else COUNTER_PURPOSES
     return SamImage(
         atr=f"3B6D0000{CHIP}{region[:4]}00000001",
         public_data=f"01{region}{1:014}01000000",
         terminal_number=f"{region}000001",
-        environments=tuple(_environment(version, region, level, purposes) for version in CARD_VERSIONS),
+        key_version=key_version,
+        environments=tuple(_environment(version, region, level, purposes, key_version) for version in CARD_VERSIONS),
     )
 
 
@@ -118,13 +122,13 @@ def write_sam(path: Path, image: SamImage) -> None:
         raise CardFileError(path, error.strerror or "cannot be written") from None
 
 
-def _environment(version: str, region: str, level: int, purposes: frozenset[str]) -> Environment:
+def _environment(version: str, region: str, level: int, purposes: frozenset[str], key_version: int) -> Environment:
     tables = card_files(version)
     factors = (security.province_factor(region), security.city_factor(region))[: 3 - level]
     keys = []
     for key in tables.keys.rows:
         if key.psam_id is not None and not key.absent and key.purpose in purposes:
-            root = simulated_root(tables.algorithm, key, tables.keys.versions[0])
+            root = simulated_root(tables.algorithm, key, key_version)
             value = security.diversify(tables.algorithm, root, *factors).hex().upper()
             keys.append(SamKey(key.psam_id, level << LEVEL_SHIFT | _type(key), value))
     own = security.diversify(tables.algorithm, bytes(16), security.city_factor(region)).hex().upper()

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from host_bridge.card.errors import CardError, PinOutcomeUnknown, UnblockOutcomeUnknown, refusal, sending
-from host_bridge.card.security_module import RootKeyMissing, SecurityModule, Wanted
+from host_bridge.card.security_module import KeyVersionMissing, RootKeyMissing, SecurityModule, Wanted
 from host_bridge.readers.reader import CardConnection
 from protocols.events.keys import KeyUse
 from protocols.iso7816 import status
-from protocols.iso7816.apdu import CommandApdu
+from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.sscard import commands
 from protocols.sscard.files import CardFiles
 from protocols.sscard.keys import Key
@@ -35,6 +35,17 @@ class CardFacts(NamedTuple):
     tables: CardFiles
     algorithm: int
     region: str
+
+
+class KeyVersion(NamedTuple):
+    """The version of a card's keys that the module has too. `told` is the 17th byte, None to a card that takes none.
+
+    `unasked` is the one that the card takes where no command can name one, for its MACs; the lowest (INF).
+    """
+
+    used: int
+    told: int | None
+    unasked: int
 
 
 def algorithm_of(fci: bytes) -> int | None:
@@ -65,17 +76,17 @@ class Authentication:
         self._module = module
         self._card = card
         self._random = random
-        self._genuine = False
+        self._version: KeyVersion | None = None
 
-    def check_genuine(self) -> None:
-        """INTERNAL AUTHENTICATION, once; `NotGenuine`. Both numbers are ours: a card that chose them could replay."""
-        if self._genuine:
-            return
-        challenge, source = self._random(CHALLENGE_BYTES), self._random(CHALLENGE_BYTES)
-        answer = self._data(commands.internal_authentication(challenge, source))
-        if not hmac.compare_digest(answer, self._proof(self._key(GENUINE_KEY), "genuine", challenge, source)):
-            raise NotGenuine
-        self._genuine = True
+    def check_genuine(self) -> KeyVersion:
+        """INTERNAL AUTHENTICATION, once; the version of the keys, which the card tells by refusing others with 6A88.
+
+        `NotGenuine`; `KeyVersionMissing` where card and module have no version in common. Both numbers are ours: a card
+        that chose them could replay.
+        """
+        if self._version is None:
+            self._version = self._agreed()
+        return self._version
 
     def external(self, name: str, use: KeyUse) -> None:
         """EXTERNAL AUTHENTICATION with a key; only a genuine card is shown what its keys give.
@@ -83,18 +94,18 @@ class Authentication:
         `KeyWrong` and `KeyLocked` of the card; `NotGenuine`. The source is ours (ssc-card.md 6.3): hosts seen fetch a
         second challenge for it.
         """
-        self.check_genuine()
+        version = self.check_genuine()
         key = self._key(name)
         if key.id is None:
             raise RootKeyMissing(name)
         source, challenge = self._random(CHALLENGE_BYTES), self._challenge()
-        proof = self._proof(key, use, challenge, source)
-        self._perform(commands.external_authentication(key.id, proof, source))
+        proof = self._module.authentication_data(self._wanted(key, version.used, use), challenge, source)
+        self._perform(commands.external_authentication(key.id, proof, source, version.told))
 
     def unblock_pin(self) -> None:
         """Restore the tries of the PIN (ssc-card.md 9.5)."""
         self.external(PIN_KEY, "unblock_pin")
-        wanted = self._wanted(self._card.tables.keys.pin_mac, "unblock_pin")
+        wanted = self._wanted_for_mac("unblock_pin")
         mac = self._module.unblock_mac(wanted, self._challenge())
         with sending(UnblockOutcomeUnknown):
             self._perform(commands.with_mac(commands.unblock_pin(), mac))
@@ -108,7 +119,7 @@ class Authentication:
         try:
             block = pin_block(new)
             self.external(PIN_KEY, "reset_pin")
-            wanted = self._wanted(self._card.tables.keys.pin_mac, "reset_pin")
+            wanted = self._wanted_for_mac("reset_pin")
             data = self._module.reset_data(wanted, self._challenge(), block)
             cipher, mac = data[:-MAC_BYTES], data[-MAC_BYTES:]
             with sending(PinOutcomeUnknown):
@@ -117,27 +128,57 @@ class Authentication:
             wipe(new)
             wipe(block)
 
+    def _agreed(self) -> KeyVersion:
+        key, lacking = self._key(GENUINE_KEY), list[int]()
+        for version in self._card.tables.keys.versions:
+            challenge, source = self._random(CHALLENGE_BYTES), self._random(CHALLENGE_BYTES)
+            told: int | None = version
+            answer = self._connection.transmit(commands.internal_authentication(challenge, source, told))
+            if answer.sw == status.SW_WRONG_LENGTH:
+                told = None
+                answer = self._connection.transmit(commands.internal_authentication(challenge, source))
+            elif answer.sw == status.SW_KEY_NOT_FOUND:
+                continue
+            data = _taken(answer, commands.INTERNAL_AUTHENTICATION)
+            try:
+                proof = self._module.authentication_data(self._wanted(key, version, "genuine"), challenge, source)
+            except KeyVersionMissing:
+                if told is None:
+                    raise
+                lacking.append(version)
+                continue
+            if not hmac.compare_digest(data, proof):
+                raise NotGenuine
+            return KeyVersion(version, told, min((*lacking, version)))
+        if lacking:
+            raise KeyVersionMissing(key.name, lacking[-1])
+        raise refusal(status.SW_KEY_NOT_FOUND, commands.INTERNAL_AUTHENTICATION)
+
     def _key(self, name: str) -> Key:
         try:
             return self._card.tables.keys.key(name)
         except KeyError:
             raise RootKeyMissing(name) from None
 
-    def _proof(self, key: Key, use: KeyUse, challenge: bytes, source: bytes) -> bytes:
-        return self._module.authentication_data(self._wanted(key, use), challenge, source)
-
-    def _wanted(self, key: Key, use: KeyUse) -> Wanted:
+    def _wanted(self, key: Key, version: int, use: KeyUse) -> Wanted:
         card, historical_bytes = self._card, bytes(self._connection.atr.historical_bytes)
-        return Wanted(key, use, card.algorithm, card.region, historical_bytes)
+        return Wanted(key, version, use, card.algorithm, card.region, historical_bytes)
+
+    def _wanted_for_mac(self, use: KeyUse) -> Wanted:
+        return self._wanted(self._card.tables.keys.pin_mac, self.check_genuine().unasked, use)
 
     def _challenge(self) -> bytes:
         return self._data(commands.get_challenge(CHALLENGE_BYTES))
 
     def _data(self, command: CommandApdu) -> bytes:
-        answer = self._connection.transmit(command)
-        if answer.sw != status.SW_SUCCESS:
-            raise refusal(answer.sw, command.ins)
-        return answer.data
+        return _taken(self._connection.transmit(command), command.ins)
 
     def _perform(self, command: CommandApdu) -> None:
         self._data(command)
+
+
+def _taken(answer: ResponseApdu, ins: int) -> bytes:
+    """The data of an answer; `CardError` where it is a refusal."""
+    if answer.sw != status.SW_SUCCESS:
+        raise refusal(answer.sw, ins)
+    return answer.data

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from host_bridge.card.security_module import (
     AlgorithmMissing,
     KeyRefused,
+    KeyVersionMissing,
     NoSecurityModule,
     RootKeyMissing,
     Wanted,
@@ -24,13 +25,15 @@ _ELSEWHERE = frozenset({status.SW_WRONG_DATA, status.SW_KEY_NOT_FOUND})
 class SamModule:
     """Powers the module on when it is first needed and again after trouble. `SecurityModule` says what calls do.
 
-    How many levels its keys have is found by trying (ssc-card.md 6.5) and remembered.
+    How many levels its keys have is found by trying (ssc-card.md 6.5) and remembered. Its files say which version they
+    have; where they do not, they count as the version that is wanted.
     """
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._connection: CardConnection | None = None
         self._usages: dict[tuple[int, str, int], int] = {}
+        self._versions: dict[tuple[int, int], int | None] = {}
 
     def authentication_data(self, wanted: Wanted, challenge: bytes, source: bytes) -> bytes:
         self._deliver(wanted, challenge, sam.ENCRYPT)
@@ -72,6 +75,8 @@ class SamModule:
         if wanted.key.psam_id is None:
             raise RootKeyMissing(wanted.key.name)
         self._wake(wanted)
+        if self._version(wanted, wanted.key.psam_id) not in {wanted.version, None}:
+            raise KeyVersionMissing(wanted.key.name, wanted.version)
         padded = challenge.ljust(security.block_bytes(wanted.algorithm), b"\0")
         remembered = (wanted.algorithm, wanted.key.name, kind)
         for usage in self._candidates(wanted.key, kind, self._usages.get(remembered)):
@@ -84,6 +89,21 @@ class SamModule:
             if sw not in _ELSEWHERE:
                 raise KeyRefused("security_key_refused")
         raise RootKeyMissing(wanted.key.name)
+
+    def _version(self, wanted: Wanted, key_id: int) -> int | None:
+        """The version in which the awake module has a key; None where it does not say."""
+        try:
+            file = sam.area_data(key_id)
+        except KeyError:
+            return None
+        remembered = (wanted.algorithm, file)
+        if remembered not in self._versions:
+            sw, data = self._transmit(wanted, commands.read_binary_sfi(file, 0, sam.AREA_DATA_BYTES))
+            try:
+                self._versions[remembered] = sam.authentication_version(data) if sw == status.SW_SUCCESS else None
+            except ValueError:
+                raise NoSecurityModule(wanted.key.name) from None
+        return self._versions[remembered]
 
     @staticmethod
     def _candidates(key: Key, kind: int, known: int | None) -> Iterator[int]:
@@ -116,6 +136,7 @@ class SamModule:
 
     def _power_off(self) -> None:
         connection, self._connection = self._connection, None
+        self._versions.clear()
         if connection is not None:
             try:
                 connection.disconnect()

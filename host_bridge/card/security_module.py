@@ -73,6 +73,20 @@ class RootKeyMissing(SecurityModuleError):
         return {"name": self.key_name}
 
 
+class KeyVersionMissing(SecurityModuleError):
+    """It has the key, but not in the card's version."""
+
+    key = "security_key_version_missing"
+
+    def __init__(self, key_name: str, version: int) -> None:
+        self.key_name, self.version = key_name, version
+        super().__init__(f"{key_name} version {version}")
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {"name": self.key_name, "version": str(self.version)}
+
+
 class KeyRefused(SecurityModuleError):
     """It may not be used like this here; `key` names the reason, `request` what the centre could approve."""
 
@@ -92,9 +106,10 @@ class SecurityModuleSilent(SecurityModuleError):
 
 
 class Wanted(NamedTuple):
-    """A key of one card, and what for; `region` are six digits."""
+    """A key of one card in a version, and what for; `region` are six digits."""
 
     key: Key
+    version: int
     use: KeyUse
     algorithm: int
     region: str
@@ -170,7 +185,8 @@ class CentreModule:
 
 
 def _card_key(wanted: Wanted) -> CardKey:
-    return CardKey(wanted.key.name, wanted.algorithm, wanted.region, wanted.historical_bytes.hex())
+    historical_bytes = wanted.historical_bytes.hex()
+    return CardKey(wanted.key.name, wanted.algorithm, wanted.region, historical_bytes, wanted.version)
 
 
 def _refusal(step: KeyStep, answer: KeyRefusal) -> SecurityModuleError:
@@ -183,6 +199,8 @@ def _refusal(step: KeyStep, answer: KeyRefusal) -> SecurityModuleError:
             return AlgorithmMissing(step.card_key.algorithm)
         case "security_key_missing":
             return RootKeyMissing(step.card_key.key)
+        case "security_key_version_missing":
+            return KeyVersionMissing(step.card_key.key, step.card_key.version)
         case "key_service_absent":
             return NoSecurityModule(step.card_key.key)
         case _:

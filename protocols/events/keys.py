@@ -20,12 +20,13 @@ _Message = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){5,255}$", max_le
 
 
 class CardKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which key of which card (ssc-card.md 6.1, 6.2): its name, the card's algorithm, region, historical bytes."""
+    """Which key of which card (ssc-card.md 6.1, 6.2), in which version: its name, the card's algorithm and facts."""
 
     key: _Name
     algorithm: Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
     region: _Region
     historical_bytes: _HistoricalBytes
+    version: Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
 
 
 class AuthenticationStep(

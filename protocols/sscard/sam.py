@@ -27,11 +27,38 @@ LEVEL_SHIFT, TYPE_MASK = 5, 0x1F
 CREATE, CHANGE = 0x00, 0x01
 """P1 of loading a key; P2 is the low byte of the key file."""
 OWN_KEY, OWN_KEYS_END = 0x00, 0x08
+NATIONAL_DATA, PROVINCE_DATA, CITY_DATA = 0x1A, 0x1B, 0x1C
+"""SFIs of the files with purchase key index, version of the keys for authentication, first and last day.
+
+Where they are is not told; taken for files of the application (INF).
+"""
+AREA_DATA_BYTES = 10
+AREA_KEYS = {
+    NATIONAL_DATA: (range(0x08, 0x10), range(0x20, 0x40)),
+    PROVINCE_DATA: (range(0x10, 0x18), range(0x40, 0x80)),
+    CITY_DATA: (range(0x18, 0x20), range(0x80, 0xC0)),
+}
+"""Ids of the keys that each of the files is about."""
 
 
 def initialize_environment(region: str) -> CommandApdu:
     """INITIALIZE ENVIRONMENT with the first byte of the card identification code, which begins with the region."""
     return CommandApdu(CLASS, INITIALIZE_ENVIRONMENT, 0x00, 0x00, bytes.fromhex(region[:2]))
+
+
+def area_data(key_id: int) -> int:
+    """SFI of the file that is about a key; `KeyError` where none is."""
+    for sfi, ranges in AREA_KEYS.items():
+        if any(key_id in each for each in ranges):
+            return sfi
+    raise KeyError(key_id)
+
+
+def authentication_version(area_data: bytes) -> int:
+    """Version of the keys for authentication that a file of `AREA_KEYS` names; `ValueError` where it is none."""
+    if len(area_data) != AREA_DATA_BYTES:
+        raise ValueError(f"{len(area_data)} bytes")
+    return area_data[1]
 
 
 def delivery_session_key(usage: int, key_id: int, factors: bytes, challenge: bytes) -> CommandApdu:

@@ -15,6 +15,7 @@ from server.errors import CentreError
 from server.keys.requests import approve as approve_request
 from server.keys.requests import audit as all_uses
 from server.keys.requests import list_requests
+from server.keys.roots import Root
 from server.run import roots
 from server.store.store import millis, moment
 
@@ -107,7 +108,7 @@ def audit(config: ConfigFile, as_json: AsJson = False) -> None:
             _time(row.at_ms),
             row.terminal,
             _lines(_USES[row.use], row.use),
-            _lines(row.step, row.key),
+            _lines(row.step, f"{row.key} {row.version}"),
             _lines(request, result),
         )
     Console().print(table)
@@ -127,10 +128,11 @@ def _time(ms: int) -> str:
     return rfc3339(moment(ms))[:19].replace("T", " ")
 
 
-def _simulated() -> dict[tuple[str, int], bytes]:
-    """By name and algorithm, the key of each table of a card version, in the version that cards use unasked."""
+def _simulated() -> dict[Root, bytes]:
+    """The keys of each table of a card version, in each of their versions."""
     return {
-        (row.name, tables.algorithm): simulated_root(tables.algorithm, row, tables.keys.versions[0])
+        Root(row.name, tables.algorithm, version): simulated_root(tables.algorithm, row, version)
         for tables in map(card_files, versions())
         for row in tables.keys.rows
+        for version in tables.keys.versions
     }

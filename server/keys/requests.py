@@ -46,6 +46,7 @@ class Used(msgspec.Struct, frozen=True):
     use: str
     key: str
     algorithm: int
+    version: int
     request_id: int | None
     refusal: str | None
 
@@ -128,6 +129,7 @@ def record_use(
             terminal=terminal,
             step=step.__struct_config__.tag,
             algorithm=step.card_key.algorithm,
+            version=step.card_key.version,
             **values,
         )
     )

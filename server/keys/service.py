@@ -1,8 +1,8 @@
 """The key service: answers steps on the `key` topic with what root keys give, by role and approval, and books each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -22,6 +22,7 @@ from protocols.sscard import security
 from server.answers.desk import Desk, Reply
 from server.errors import UNREADABLE, CentreError, number
 from server.keys.requests import approved, note, record_use, use_up
+from server.keys.roots import Root, Roots
 from server.keys.rules import StepRefused, needs_approval
 from server.store.store import Store, millis
 from server.store.tables import enrolments, terminals
@@ -29,22 +30,6 @@ from server.terminals.registry import Role
 
 _STEP: msgspec.json.Decoder[KeyStep] = msgspec.json.Decoder(KeyStep)
 _RECORD = msgspec.json.Decoder(EnrolmentRecord)
-
-
-class Roots(Protocol):
-    """Where root keys live."""
-
-    def card_key(self, key: str, algorithm: int, *factors: bytes) -> bytes:
-        """The key of a card below a root; `CentreError`, or `security.AlgorithmMissing`."""
-        ...
-
-    def load(self, roots: Mapping[tuple[str, int], bytes]) -> int:
-        """Put root keys by name and algorithm there, for good; how many, without those that are there."""
-        ...
-
-    def close(self) -> None:
-        """Let go of it; harmless when not open."""
-        ...
 
 
 class _Outcome(NamedTuple):
@@ -117,7 +102,7 @@ class KeyService(Desk):
             raise StepRefused("key_service_absent")
         of = step.card_key
         factors = security.factors(of.region, bytes.fromhex(of.historical_bytes))
-        key = self._roots.card_key(of.key, of.algorithm, *factors)
+        key = self._roots.card_key(Root(of.key, of.algorithm, of.version), *factors)
         session = security.session_key(of.algorithm, key, bytes.fromhex(step.challenge))
         if isinstance(step, AuthenticationStep):
             data = security.authentication_data(of.algorithm, session, bytes.fromhex(step.source))

@@ -16,10 +16,14 @@ from pkcs11.exceptions import NoSuchKey, PinIncorrect, PKCS11Error
 from protocols.sscard.security import SM4, TRIPLE_DES, AlgorithmMissing, diversify
 from server.config import KeysPart
 from server.errors import CentreError
+from server.keys.roots import Root
 
 NAMES = {TRIPLE_DES: "3DES", SM4: "SM4"}
 WRAPPING = "ssc wrapping key"
 WRAPPING_BITS = 256
+
+FIRST_VERSION = 1
+"""A root of this version has a label without it."""
 
 _HIDDEN = {
     Attribute.CLASS: ObjectClass.SECRET_KEY,
@@ -57,10 +61,18 @@ class RootMissing(CentreError):
         super().__init__("security_key_missing", name=name)
 
 
-def _label(algorithm: int, key: str) -> str:
-    if algorithm not in NAMES:
-        raise AlgorithmMissing(algorithm)
-    return f"{NAMES[algorithm]} {key}"
+class VersionMissing(CentreError):
+    """The token has the root key, but not in this version."""
+
+    def __init__(self, root: Root) -> None:
+        super().__init__("security_key_version_missing", name=root.key, version=str(root.version))
+
+
+def _label(root: Root) -> str:
+    if root.algorithm not in NAMES:
+        raise AlgorithmMissing(root.algorithm)
+    suffix = "" if root.version == FIRST_VERSION else f" {root.version}"
+    return f"{NAMES[root.algorithm]} {root.key}{suffix}"
 
 
 def _pin(path: Path) -> str:
@@ -84,33 +96,45 @@ class Token:
         self._session: Any = None
         self._pin_refused = False
 
-    def card_key(self, key: str, algorithm: int, *factors: bytes) -> bytes:
-        """The key of a card, from the root below the first factor on; `RootMissing`."""
-        label = _label(algorithm, key)
+    def card_key(self, root: Root, *factors: bytes) -> bytes:
+        """The key of a card, from the root below the first factor on; `RootMissing`, `VersionMissing`."""
+        label = _label(root)
         try:
-            if algorithm == SM4:
+            if root.algorithm == SM4:
                 return diversify(SM4, self._unwrapped(label), *factors)
             first, complement = factors[0], bytes(byte ^ 0xFF for byte in factors[0])
-            root = self._open().get_key(object_class=ObjectClass.SECRET_KEY, key_type=KeyType.DES3, label=label)
-            (length,) = root[Attribute.ID]
-            child = root.encrypt(first + complement, mechanism=Mechanism.DES3_ECB)
+            key = self._open().get_key(object_class=ObjectClass.SECRET_KEY, key_type=KeyType.DES3, label=label)
+            (length,) = key[Attribute.ID]
+            child = key.encrypt(first + complement, mechanism=Mechanism.DES3_ECB)
             return diversify(TRIPLE_DES, bytes(child)[:length], *factors[1:])
         except NoSuchKey:
-            raise RootMissing(key) from None
+            raise self._missing(root) from None
         except PKCS11Error as error:
             raise self._broken(error) from None
 
-    def load(self, roots: Mapping[tuple[str, int], bytes]) -> int:
-        """Put root keys by name and algorithm into the token, for good; how many, without those that it holds."""
-        labelled = {_label(algorithm, key): root for (key, algorithm), root in roots.items()}
+    def load(self, roots: Mapping[Root, bytes]) -> int:
+        """Put root keys into the token, for good; how many, without those that it holds."""
+        labelled = {_label(root): value for root, value in roots.items()}
         try:
-            held = {each[Attribute.LABEL] for each in self._open().get_objects({Attribute.TOKEN: True})}
+            held = self._labels()
             missing = labelled.keys() - held
             for label in missing:
                 self._store(label, labelled[label])
         except PKCS11Error as error:
             raise self._broken(error) from None
         return len(missing)
+
+    def _missing(self, root: Root) -> CentreError:
+        """Why there is no such root: none of its name, or none of its version."""
+        first = _label(root._replace(version=FIRST_VERSION))
+        try:
+            there = any(label == first or label.startswith(f"{first} ") for label in self._labels())
+        except PKCS11Error as error:
+            return self._broken(error)
+        return VersionMissing(root) if there else RootMissing(root.key)
+
+    def _labels(self) -> set[str]:
+        return {each[Attribute.LABEL] for each in self._open().get_objects({Attribute.TOKEN: True})}
 
     def close(self) -> None:
         """Log out; harmless when not open."""

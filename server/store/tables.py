@@ -300,6 +300,7 @@ key_uses = Table(
     Column("use", String(12), nullable=False),
     Column("key", String(8), nullable=False),
     Column("algorithm", Integer, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
     Column("request_id", ForeignKey("key_requests.id")),
     Column("refusal", String(8)),
     Index("ix_key_uses_terminal", "terminal", "at_ms"),

@@ -184,8 +184,25 @@ def test_files_of_the_module(module: VirtualSam) -> None:
     assert say(module, "00B0950001") == "6C0F"
     assert say(module, "00B095000F") == f"{module.image.public_data}9000"
     assert say(module, "00A40000020019") == "6A82"
+    assert say(module, "00B09A000A") == "6A82"
     assert say(module, APPLICATION, "00A40000020019", "00B0000004") == "000000009000"
     assert say(module, "00B0000404") == "6B00"
+
+
+@pytest.mark.parametrize("sfi", ["9A", "9B", "9C"])
+@pytest.mark.parametrize("key_version", [1, 3])
+def test_national_province_and_city_data_name_the_version(tmp_path: Path, sfi: str, key_version: int) -> None:
+    module = VirtualSam.create(tmp_path / "v.sam", sam_image("990100", 3, "counter", key_version))
+    told = say(module, APPLICATION, f"00B0{sfi}000A")
+    assert told == f"01{key_version:02X}20150101209912319000"
+
+
+@pytest.mark.parametrize(
+    ("key_id", "sfi"), [(0x08, 0x1A), (0x12, 0x1B), (0x1F, 0x1C), (0x2D, 0x1A), (0x49, 0x1B), (0xB4, 0x1C)]
+)
+def test_which_file_is_about_a_key(key_id: int, sfi: int) -> None:
+    """ssc-card.md 6.5: 08-0F and 20-3F national, 10-17 and 40-7F province, 18-1F and 80-BF city."""
+    assert sam.area_data(key_id) == sfi
 
 
 def loading(module: VirtualSam, mode: int, record: str, own: str = OWN, algorithm: int = 1) -> str:
@@ -301,12 +318,14 @@ def test_any_command_gets_a_status_word(
 
 def test_make_show_run(tmp_path: Path) -> None:
     runner, path = CliRunner(), tmp_path / "m.sam"
-    made = runner.invoke(app, ["make", "-o", str(path), "--region", "990100", "--level", "2", "--json"])
+    options = ["--region", "990100", "--level", "2", "--key-version", "3", "--json"]
+    made = runner.invoke(app, ["make", "-o", str(path), *options])
     assert made.exit_code == 0, made.output
     assert json.loads(made.stdout)["simulated"]
     assert path.stat().st_mode & 0o777 == 0o600
     shown = json.loads(runner.invoke(app, ["show", str(path), "--json"]).stdout)
     assert "47/0A" in shown["environments"]["3"]
+    assert shown["key_version"] == 3
     keys = [key.value for each in VirtualSam.open(path).image.environments for key in each.keys]
     text = runner.invoke(app, ["show", str(path)]).stdout
     assert not any(key in text or key in json.dumps(shown) for key in keys)

@@ -20,6 +20,7 @@ from host_bridge.card.security_module import (
     AlgorithmMissing,
     CentreModule,
     KeyRefused,
+    KeyVersionMissing,
     NoSecurityModule,
     RootKeyMissing,
     SecurityModuleError,
@@ -77,8 +78,8 @@ class Site:
         self.connection: Watched
         self._modules: list[SamModule] = []
 
-    def sam(self, level: int = 3, role: Role = "counter") -> SamModule:
-        VirtualSam.create(self.sam_path, sam_image(REGION, level, role))
+    def sam(self, level: int = 3, role: Role = "counter", key_version: int = 1) -> SamModule:
+        VirtualSam.create(self.sam_path, sam_image(REGION, level, role, key_version))
         self._modules.append(SamModule(VirtualReader(str(self.sam_path))))
         return self._modules[-1]
 
@@ -103,9 +104,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site.close()
 
 
-def image_of(version: str, **changes: Any) -> CardImage:
+def image_of(version: str, key_versions: tuple[int, ...] | None = None, **changes: Any) -> CardImage:
     person = load_person(DEFAULT_PERSON)
-    card = msgspec.structs.replace(person.card, version=version, region=REGION)
+    card = msgspec.structs.replace(person.card, version=version, region=REGION, key_versions=key_versions)
     return msgspec.structs.replace(card_image(msgspec.structs.replace(person, card=card)), **changes)
 
 
@@ -183,6 +184,77 @@ def test_an_answer_of_another_length_is_no_proof(site: Site, version: str, lengt
     with pytest.raises(KeyRefused):
         site.session(image_of(version, pin=Pin("135790", 3, 0)), module).unblock_pin()
     module.close()
+
+
+@VERSIONS
+@pytest.mark.parametrize(
+    ("of_card", "of_module", "used"),
+    [
+        ((1, 2, 3), (1, 2, 3), 1),
+        ((2,), (1, 2), 2),
+        ((3,), (1, 2, 3), 3),
+        ((1, 2), (2, 3), 2),
+        ((2, 3), (1, 3), 3),
+    ],
+)
+def test_the_version_that_card_and_centre_have(
+    site: Site, version: str, of_card: tuple[int, ...], of_module: tuple[int, ...], used: int
+) -> None:
+    centre = RootsOfAll(versions=of_module)
+    session = site.session(image_of(version, of_card), CentreModule(centre))
+    session.verify_pin(bytearray(PIN))
+    assert [content.tag for content in session.read_file("DF04", "EF06")] == ["90", "92", "93"]
+    assert centre.asked[-2:] == [("IRK", used), ("RK1DF04", used)]
+
+
+@VERSIONS
+@pytest.mark.parametrize("used", [1, 2, 3])
+def test_a_sam_says_which_version_its_keys_have(site: Site, version: str, used: int) -> None:
+    session = site.session(image_of(version, pin=Pin("135790", 3, 3)), site.sam(2, "agency", used))
+    session.verify_pin(bytearray(PIN))
+    assert [content.tag for content in session.read_file("DF04", "EF06")] == ["90", "92", "93"]
+
+
+@VERSIONS
+def test_pin_unblock_with_another_version(site: Site, version: str) -> None:
+    """Its MAC cannot name a version: the card takes the first it has."""
+    locked = Pin("135790", 3, 0)
+    session = site.session(image_of(version, (2, 3), pin=locked), site.sam(3, "agency", 2))
+    session.unblock_pin()
+    assert session.pin_tries() == 3
+    session = site.session(image_of(version, (1, 2), pin=locked), site.sam(3, "agency", 2))
+    with pytest.raises(KeyVersionMissing) as missing:
+        session.unblock_pin()
+    assert missing.value.version == 1
+    assert session.pin_tries() == 0
+
+
+@pytest.mark.parametrize("of_card", [(1,), (3,), (1, 3)])
+def test_no_version_in_common(site: Site, of_card: tuple[int, ...]) -> None:
+    for module in (site.sam(key_version=2), CentreModule(RootsOfAll(versions=(2,)))):
+        session = site.session(image_of("3.00", of_card), module)
+        with pytest.raises(KeyVersionMissing) as missing:
+            session.read_holder()
+        assert missing.value.facts == {"name": "IRK", "version": str(of_card[-1])}
+        words = texts()[missing.value.key].en.fill(missing.value.facts)
+        assert f"version {of_card[-1]}" in words.bill
+        assert not any(header.startswith("0082") for header in site.connection.headers)
+
+
+class Plain(Watched):
+    """A card that takes no 17th byte (ssc-card.md 9.2: hosts seen send none)."""
+
+    def transmit(self, command: CommandApdu) -> ResponseApdu:
+        authentication = command.ins in {commands.INTERNAL_AUTHENTICATION, commands.EXTERNAL_AUTHENTICATION}
+        if authentication and len(command.data) != 16:
+            return ResponseApdu(b"", 0x6700)
+        return super().transmit(command)
+
+
+def test_a_card_that_takes_no_version(site: Site) -> None:
+    site.session(image_of("3.00"), None)
+    session = CardSession(Plain(VirtualReader(str(site.sam_path.with_name("x.card"))).connect()), site.sam())
+    assert session.read_holder().name == "李建华"
 
 
 def test_a_counterfeit_is_shown_no_other_key(site: Site) -> None:
@@ -338,15 +410,19 @@ def test_which_key_makes_the_mac_is_data(site: Site, version: str, answer: str) 
 
 
 class RootsOfAll:
-    """The centre's part, from the simulated roots; MACs of `pin_mac_key` only."""
+    """The centre's part, from the simulated roots in some versions; MACs of `pin_mac_key` only."""
 
-    def __init__(self, pin_mac_key: str = "STK") -> None:
-        self._pin_mac_key = pin_mac_key
+    def __init__(self, pin_mac_key: str = "STK", versions: tuple[int, ...] = (1, 2, 3)) -> None:
+        self._pin_mac_key, self._versions = pin_mac_key, versions
+        self.asked: list[tuple[str, int]] = []
 
     def __call__(self, step: KeyStep, _timeout_s: float) -> KeyAnswer:
         of, historical_bytes = step.card_key, bytes.fromhex(step.card_key.historical_bytes)
+        self.asked.append((of.key, of.version))
+        if of.version not in self._versions:
+            return KeyRefusal("K-103")
         (tables,) = (each for each in map(card_files, ("2.00", "3.00")) if each.algorithm == of.algorithm)
-        root = simulated_root(of.algorithm, tables.keys.key(of.key), 1)
+        root = simulated_root(of.algorithm, tables.keys.key(of.key), of.version)
         key = security.diversify(of.algorithm, root, *security.factors(of.region, historical_bytes))
         session = security.session_key(of.algorithm, key, bytes.fromhex(step.challenge))
         match type(step).__name__:
@@ -378,6 +454,7 @@ def test_all_of_it_through_the_centre(site: Site, version: str) -> None:
         (KeyRefusal("K-999"), SecurityModuleSilent, "security_module_silent"),
         (KeyRefusal("-2202"), AlgorithmMissing, "security_algorithm_missing"),
         (KeyRefusal("-2203"), RootKeyMissing, "security_key_missing"),
+        (KeyRefusal("K-103"), KeyVersionMissing, "security_key_version_missing"),
         (KeyRefusal("K-110"), NoSecurityModule, "card_key_missing"),
         (KeyRefusal("K-112"), KeyRefused, "key_not_for_counter"),
         (KeyRefusal("K-113", 17), KeyRefused, "key_not_approved"),
@@ -439,7 +516,7 @@ def test_sam_and_centre_agree(
     sam, centre = site.sam(level, "agency"), CentreModule(RootsOfAll())
 
     def wanted(name: str) -> Wanted:
-        return Wanted(tables.keys.key(name), "reset_pin", tables.algorithm, REGION, historical_bytes)
+        return Wanted(tables.keys.key(name), 1, "reset_pin", tables.algorithm, REGION, historical_bytes)
 
     for name in ("IRK", "RKSSSE", "RK1DF04", "PUK"):
         mine = sam.authentication_data(wanted(name), challenge, source)

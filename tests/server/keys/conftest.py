@@ -11,8 +11,9 @@ import pytest
 from protocols.events.keys import KeyAnswer, KeyStep
 from protocols.sscard.security import AlgorithmMissing, diversify
 from server.config import KeysPart
+from server.keys.roots import Root
 from server.keys.service import KeyService
-from server.keys.token import NAMES, RootMissing, Token
+from server.keys.token import NAMES, RootMissing, Token, VersionMissing
 from tests.server.conftest import Bench
 from tests.server.keys.softhsm import new_token, use_in_this_process
 
@@ -35,7 +36,7 @@ def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeysPart:
 def token(part: KeysPart) -> Iterator[Token]:
     """A token where every name has the root key of the vectors."""
     token = Token(part)
-    assert token.load({(name, algorithm): ROOT_KEY for name in LOADED for algorithm in NAMES}) == 2 * len(LOADED)
+    assert token.load({Root(name, algorithm, 1): ROOT_KEY for name in LOADED for algorithm in NAMES}) == 2 * len(LOADED)
     yield token
     token.close()
 
@@ -51,19 +52,21 @@ class Counter:
 
 
 class PlainRoots:
-    """One root key for all names, in memory; rules and book need no token."""
+    """One root key for all names, in version 1, in memory; rules and book need no token."""
 
     def __init__(self, root: bytes = ROOT_KEY) -> None:
         self._root = root
 
-    def card_key(self, key: str, algorithm: int, *factors: bytes) -> bytes:
-        if algorithm not in NAMES:
-            raise AlgorithmMissing(algorithm)
-        if key not in LOADED:
-            raise RootMissing(key)
-        return diversify(algorithm, self._root, *factors)
+    def card_key(self, root: Root, *factors: bytes) -> bytes:
+        if root.algorithm not in NAMES:
+            raise AlgorithmMissing(root.algorithm)
+        if root.key not in LOADED:
+            raise RootMissing(root.key)
+        if root.version != 1:
+            raise VersionMissing(root)
+        return diversify(root.algorithm, self._root, *factors)
 
-    def load(self, roots: Mapping[tuple[str, int], bytes]) -> int:
+    def load(self, roots: Mapping[Root, bytes]) -> int:
         return 0
 
     def close(self) -> None:

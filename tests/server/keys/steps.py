@@ -10,8 +10,10 @@ OTHER_CARD = HISTORICAL_BYTES[:-2] + "02"
 UNBLOCK = "8424000004"
 
 
-def card_key(key: str, algorithm: int = 3, card: str = HISTORICAL_BYTES, region: str = REGION) -> CardKey:
-    return CardKey(key, algorithm, region, card)
+def card_key(
+    key: str, algorithm: int = 3, card: str = HISTORICAL_BYTES, region: str = REGION, version: int = 1
+) -> CardKey:
+    return CardKey(key, algorithm, region, card, version)
 
 
 def authentication(

@@ -1,6 +1,7 @@
 """`ssc server key`, as an operator uses it."""
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +15,7 @@ from protocols.sscard.simulated import simulated_root
 from server.commands import app
 from server.config import KeysPart
 from server.errors import number
+from server.keys.roots import Root
 from server.keys.service import KeyService
 from server.keys.token import Token
 from server.store.store import Store
@@ -54,20 +56,21 @@ def test_init_loads_the_simulated_roots_once(config: Path, part: KeysPart) -> No
     assert ssc(config, "init") == {"loaded": 0, "simulated": True}
     token = Token(part)
     factors = [b"99000000", b"990100sx"]
-    for algorithm in (1, 3):
-        root = simulated_root(algorithm, card_keys("3.00").key("RKSSSE"), 1)
-        assert token.card_key("RKSSSE", algorithm, *factors) == diversify(algorithm, root, *factors)
+    for algorithm, version in product((1, 3), (1, 2, 3)):
+        root = simulated_root(algorithm, card_keys("3.00").key("RKSSSE"), version)
+        found = token.card_key(Root("RKSSSE", algorithm, version), *factors)
+        assert found == diversify(algorithm, root, *factors)
     token.close()
 
 
 def test_init_leaves_a_key_that_is_there(config: Path, part: KeysPart) -> None:
     token = Token(part)
-    token.load({("RKSSSE", 3): bytes(16)})
-    before = token.card_key("RKSSSE", 3, bytes(8))
+    token.load({Root("RKSSSE", 3, 1): bytes(16)})
+    before = token.card_key(Root("RKSSSE", 3, 1), bytes(8))
     token.close()
     ssc(with_keys(config, part), "init")
     token = Token(part)
-    assert token.card_key("RKSSSE", 3, bytes(8)) == before
+    assert token.card_key(Root("RKSSSE", 3, 1), bytes(8)) == before
     token.close()
 
 

@@ -14,6 +14,7 @@ from protocols.events.keys import AuthenticationData, KeyRefusal, KeyStep, Mac, 
 from protocols.sscard import security
 from server.errors import CentreError, number
 from server.keys.requests import MOST_REFUSED, MOST_WAITING, approve, audit, list_requests
+from server.keys.roots import Root
 from server.keys.service import KeyService
 from server.keys.token import RootMissing, Token
 from server.store.store import millis
@@ -39,10 +40,10 @@ class FailingRoots(PlainRoots):
 
     fails = False
 
-    def card_key(self, key: str, algorithm: int, *factors: bytes) -> bytes:
+    def card_key(self, root: Root, *factors: bytes) -> bytes:
         if self.fails:
-            raise RootMissing(key)
-        return super().card_key(key, algorithm, *factors)
+            raise RootMissing(root.key)
+        return super().card_key(root, *factors)
 
 
 def asked(bench: Bench) -> list[int]:
@@ -231,6 +232,15 @@ def test_what_the_token_lacks_has_a_number(agency: Counter) -> None:
     assert agency.ask(authentication("read", "RKSSSE", algorithm=2)) == refused("security_algorithm_missing")
 
 
+def test_a_version_that_the_token_lacks_is_in_the_book(bench: Bench, counter: Counter) -> None:
+    step = authentication("read", "RKSSSE")
+    assert isinstance(counter.ask(step), AuthenticationData)
+    newer = msgspec.structs.replace(step, card_key=msgspec.structs.replace(step.card_key, version=2))
+    assert counter.ask(newer) == refused("security_key_version_missing")
+    with bench.store.read() as connection:
+        assert [(use.version, use.refusal) for use in audit(connection)] == [(1, None), (2, "K-103")]
+
+
 def test_a_failure_does_not_spend_the_approval(bench: Bench, agency: Counter) -> None:
     roots = FailingRoots()
     agency = Counter(KeyService(bench.store, roots, lambda *_: None, now=lambda: bench.now), agency.terminal)
@@ -278,6 +288,8 @@ def test_a_step_of_another_shape_is_refused(service: KeyService, field: str, val
         ("region", "99010"),
         ("historical_bytes", HISTORICAL_BYTES + "\n"),
         ("algorithm", 256),
+        ("version", 256),
+        ("version", None),
     ],
 )
 def test_a_card_key_of_another_shape_is_refused(service: KeyService, field: str, value: object) -> None:
