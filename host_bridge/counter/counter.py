@@ -289,8 +289,7 @@ class Counter:
             with self._card_errors():
                 for visit in self._reception.read(self._visit):
                     self._set(visit)
-                home = home_of(self._visit, today, simulated=self._city.simulated)
-                self._visit = replace(self._visit, change_here=changes_pins_of(self._city, home))
+                self._visit = self._at_home(self._visit)
                 self._go_on()
         except JournalStopped:
             raise
@@ -318,10 +317,19 @@ class Counter:
             raise
 
     def _take_pin(self, visit: Visit) -> None:
-        """What came of a PIN; where it is done with, the visit goes on."""
-        self._visit = visit
+        """What came of a PIN; where it is done with, the visit goes on. The centre hears of a new one."""
+        renewed = visit.pin_changed and not self._visit.pin_changed
+        self._visit = visit = self._at_home(visit)
+        if renewed:
+            self._journal.append(*self._records.pin_changed(visit))
+            self._link.wake()
         if visit.stage == "reading":
             self._go_on()
+
+    def _at_home(self, visit: Visit) -> Visit:
+        """Whether this counter may change the PIN, by what is known now of where the holder is insured."""
+        home = home_of(visit, self._books.today(), simulated=self._city.simulated)
+        return replace(visit, change_here=changes_pins_of(self._city, home))
 
     def _still_the_card(self) -> bool:
         """Whether the card that was read is in the slot; otherwise the visit is over or refused."""

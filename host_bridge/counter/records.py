@@ -1,4 +1,4 @@
-"""What a visit leaves in the journal: settlements, refunds, refusals, made but not yet written."""
+"""What a visit leaves in the journal: settlements, refunds, refusals, changed PINs, made but not yet written."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from host_bridge.counter.books import Books
 from host_bridge.counter.visit import NotNow, Refused, Visit
 from host_bridge.journal.chain import Stored
 from host_bridge.journal.journal import Journal
-from protocols.events.events import Refund, Refusal, Settlement
+from protocols.events.events import PinService, Refund, Refusal, Settlement
 from protocols.events.frames import Person
 from protocols.settlement.catalogue import Catalogue
 from protocols.settlement.profile import City
@@ -75,6 +75,11 @@ class Records:
             person_hash=hash_of(person),
         )
         return refusal, person
+
+    def pin_changed(self, visit: Visit) -> tuple[PinService, Person | None]:
+        """The chip has a new PIN."""
+        person = self._person(visit)
+        return PinService(service="change", state="done", opter=self._clerk, person_hash=hash_of(person)), person
 
     def _person(self, visit: Visit) -> Person | None:
         if visit.holder is None or visit.issuer is None:

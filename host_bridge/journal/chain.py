@@ -52,7 +52,7 @@ def event_row(seq: int, event: Event, data: bytes, digest: str, signature: str) 
 
 
 def money(event: Event) -> int:
-    """|medfee_sumamt| in fen; a refusal moves none."""
+    """|medfee_sumamt| in fen; what is neither bill nor refund moves none."""
     return abs(event.data.split.medfee_sumamt) if isinstance(event.data, Settlement | Refund) else 0
 
 

@@ -28,6 +28,7 @@ from host_bridge.journal.store import FAILURES, journal_error, open_writer, take
 from protocols.events.clock import Clock, rfc3339
 from protocols.events.events import (
     Event,
+    PinService,
     Refund,
     Refusal,
     Settlement,
@@ -46,12 +47,13 @@ TAIL = 64
 NEWEST_STEP = timedelta(hours=1)
 """A newer time is written by itself only when this far ahead of what the file proves."""
 
-EventData = Settlement | Refund | Refusal
+EventData = Settlement | Refund | Refusal | PinService
 
-_TYPES: dict[type[EventData], Literal["ssc.settlement", "ssc.refund", "ssc.refusal"]] = {
+_TYPES: dict[type[EventData], Literal["ssc.settlement", "ssc.refund", "ssc.refusal", "ssc.pin"]] = {
     Settlement: "ssc.settlement",
     Refund: "ssc.refund",
     Refusal: "ssc.refusal",
+    PinService: "ssc.pin",
 }
 
 _INSERT_EVENT = (
@@ -238,9 +240,11 @@ class Journal(JournalReader):
             self._see(moment)
 
     def remember_person(self, certno: str, answer: PersonAnswer) -> None:
-        """Keep the centre's answer for bills without it."""
+        """Keep the centre's answer for bills without it; of a PIN that was renewed here it may not have heard yet."""
         with self._writing:
             self._refuse_if_stopped()
+            if answer.default_pin and self._renewed_pin(certno):
+                answer = msgspec.structs.replace(answer, default_pin=False)
             with self._transaction():
                 self._people.remember(certno, answer, self.now(), self.mark.seq)
 
@@ -299,8 +303,21 @@ class Journal(JournalReader):
         digest = event_hash(data)
         return Stored(self._tail.seq + 1, event.id, digest, data, sign_event(self._key, digest), person, event)
 
+    def _renewed_pin(self, certno: str) -> bool:
+        """Whether an event that the centre has not receipted renewed this person's PIN."""
+        rows = self._rows(
+            "SELECT CAST(data AS BLOB) FROM event JOIN person ON person.seq = event.seq"
+            " WHERE event.seq > (SELECT mark_seq FROM state) AND kind = 'pin' AND certno = ?",
+            certno,
+        )
+        found = (decode_event(data).data for (data,) in rows)
+        return any(isinstance(each, PinService) and each.renewed for each in found)
+
     def _advance(self, data: EventData, certno: str, seq: int) -> None:
-        if isinstance(data, Settlement) and data.mode != "full_cash":
+        if isinstance(data, PinService):
+            if data.renewed:
+                self._people.renew_pin(certno)
+        elif isinstance(data, Settlement) and data.mode != "full_cash":
             self._people.advance(certno, data.year, data.split, seq)
         elif isinstance(data, Refund) and (original := self.find(data.original)):
             settled = original.event.data

@@ -89,6 +89,13 @@ class People:
             (msgspec.json.encode(pending), seq, self.key(certno)),
         )
 
+    def renew_pin(self, certno: str) -> None:
+        """The PIN of a remembered person is a default one no longer."""
+        known = recall(self._row(certno))
+        if known is not None and known.answer.default_pin:
+            answer = msgspec.json.encode(msgspec.structs.replace(known.answer, default_pin=False))
+            self._connection.execute("UPDATE remembered SET answer = ? WHERE person = ?", (answer, self.key(certno)))
+
     def _row(self, certno: str) -> Row | None:
         row: Row | None = self._connection.execute(
             "SELECT answer, time, pending, pending_seq FROM remembered WHERE person = ?", (self.key(certno),)

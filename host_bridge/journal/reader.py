@@ -106,7 +106,7 @@ class JournalReader:
             _stored(row)
             for row in self._rows(
                 f"{_STORED} WHERE event.seq > {_LAST_BEFORE} AND event.seq <= {_LAST_BEFORE}"
-                " AND kind != 'refusal' ORDER BY event.seq",
+                " AND kind IN ('settlement', 'refund') ORDER BY event.seq",
                 day,
                 next_day,
             )
@@ -136,7 +136,7 @@ class JournalReader:
         """
         log = self.path.with_name(f"{self.path.name}-wal")
         name = re.escape(f"{self.record.terminal}/{self.record.epoch}/".encode())
-        found = re.findall(name + rb"(\d+)(?:settlement|refund|refusal)", log.read_bytes() if log.exists() else b"")
+        found = re.findall(name + rb"(\d+)(?:settlement|refund|refusal|pin)", log.read_bytes() if log.exists() else b"")
         if max(map(int, found), default=0) > self.end + 1:
             raise JournalBroken("the log is damaged", self.end + 1)
 

@@ -4,7 +4,7 @@ Tables, for readers with nothing but `sqlite3`:
 
 - `enrolment(id, record)`: one row; `record` BLOB, the exact bytes both sides keep.
 - `event(seq, id, kind, time, fen_through, original, hash, prev, signature, data)`: `seq` INTEGER PRIMARY KEY,
-  from 1 without gaps; `id` TEXT `terminal/epoch/seq`; `kind` TEXT settlement, refund or refusal; `time` TEXT
+  from 1 without gaps; `id` TEXT `terminal/epoch/seq`; `kind` TEXT settlement, refund, refusal or pin; `time` TEXT
   RFC 3339 +08:00; `fen_through` INTEGER, total of |medfee_sumamt| up to and with this event; `original` TEXT,
   the id a refund takes back; `hash`, `prev`, `signature` TEXT hex; `data` BLOB, the bytes that are sent.
 - `person(seq, certno, card_no, salt)`: the deletable part of an event; not part of the chain.

@@ -94,19 +94,34 @@ class Refusal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     person_hash: str | None = None
 
 
+class PinService(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="pin"):
+    """What is done to the PIN of a card: `begun` before the card is asked, then `done`, or `failed` with a number."""
+
+    service: Literal["change", "unblock", "reset"]
+    state: Literal["begun", "done", "failed"]
+    opter: str
+    number: str | None = None
+    person_hash: str | None = None
+
+    @property
+    def renewed(self) -> bool:
+        """Whether the card has another PIN since."""
+        return self.state == "done" and self.service != "unblock"
+
+
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The envelope. `id` is `terminal/epoch/seq`; `prev` the hash of the event before, or of the enrolment record."""
 
     specversion: Literal["1.0"] = "1.0"
     id: str
     source: str
-    type: Literal["ssc.settlement", "ssc.refund", "ssc.refusal"]
+    type: Literal["ssc.settlement", "ssc.refund", "ssc.refusal", "ssc.pin"]
     time: str
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: Literal["ssc:event/1"] = "ssc:event/1"
     prev: str
     clock: Stamp
-    data: Settlement | Refund | Refusal
+    data: Settlement | Refund | Refusal | PinService
 
 
 _EVENT_ID = re.compile(r"([0-9A-Za-z-]{1,32})/([1-9][0-9]{0,8})/([1-9][0-9]{0,17})")

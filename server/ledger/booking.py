@@ -9,7 +9,16 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, and_, select
 
-from protocols.events.events import Event, Refund, Refusal, Settlement, decode_event, event_key, person_hash
+from protocols.events.events import (
+    Event,
+    PinService,
+    Refund,
+    Refusal,
+    Settlement,
+    decode_event,
+    event_key,
+    person_hash,
+)
 from protocols.events.frames import Person
 from protocols.settlement.bill import Accumulators, Split
 from protocols.settlement.profile import city_of_version
@@ -23,7 +32,7 @@ from protocols.settlement.split import (
 )
 from server.errors import UNREADABLE, number
 from server.ledger.entries import NOTHING, Amounts, Arrived, insert_adjustment, insert_booking, take_back
-from server.people.persons import PersonYear, Standing, advance, balance, charge, meet_person, standing
+from server.people.persons import PersonYear, Standing, advance, balance, charge, meet_person, renew_pin, standing
 from server.store.tables import bookings, events, people
 
 MAX_SEQ = 2**53
@@ -51,6 +60,9 @@ def book(connection: Connection, arrived: Arrived) -> None:
     _check_person(event.data.person_hash, arrived.person)
     if isinstance(event.data, Refusal):
         _book_refusal(connection, arrived, event, event.data)
+        return
+    if isinstance(event.data, PinService):
+        _book_pin_service(connection, arrived, event, event.data)
         return
     if event.data.fixmedins_code != arrived.fixmedins_code:
         raise Unacceptable("event_institution")
@@ -93,6 +105,14 @@ def _check_person(digest: str | None, person: Person | None) -> None:
 
 def _book_refusal(connection: Connection, arrived: Arrived, event: Event, refusal: Refusal) -> None:
     insert_booking(connection, arrived, event, number=refusal.number, med_type=refusal.med_type)
+
+
+def _book_pin_service(connection: Connection, arrived: Arrived, event: Event, data: PinService) -> None:
+    """A new PIN is no default one, whatever was known of the card."""
+    mode = None if data.state == "begun" else data.service
+    insert_booking(connection, arrived, event, mode=mode, number=data.number)
+    if data.renewed and arrived.person is not None:
+        renew_pin(connection, arrived.person.certno, arrived.person.card_no)
 
 
 def _book_settlement(connection: Connection, arrived: Arrived, event: Event, data: Settlement) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 
 from protocols.settlement.bill import Accumulators
-from server.store.tables import accounts, accumulators, people
+from server.store.tables import accounts, accumulators, cards, people
 
 
 class PersonYear(NamedTuple):
@@ -36,6 +36,13 @@ def meet_person(connection: Connection, certno: str) -> int:
         row = connection.execute(insert(people).values(certno=certno, default_pin=False).returning(people.c.id))
         found = int(row.scalar_one())
     return found
+
+
+def renew_pin(connection: Connection, certno: str, card_no: str) -> None:
+    """The PIN of this person's card is a default one no longer; nothing where the card is not known as theirs."""
+    theirs = select(cards.c.person_id).where(cards.c.card_no == card_no)
+    renew = update(people).where(people.c.certno == certno, people.c.id.in_(theirs)).values(default_pin=False)
+    connection.execute(renew)
 
 
 def standing(connection: Connection, place: PersonYear) -> Standing:

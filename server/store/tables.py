@@ -182,7 +182,8 @@ bookings = Table(
 )
 """Each booked event once, in order of arrival. Amounts are the terminal's, `…_change` the accumulators' own.
 
-`number` is that of a refusal or of a full-cash reason; `original_id` the settlement that a refund takes back.
+`mode` of a settlement, and of a PIN service that has ended change, unblock or reset. `number` is that of a refusal, of
+a PIN service that failed, or of a full-cash reason; `original_id` the settlement that a refund takes back.
 """
 
 adjustments = Table(

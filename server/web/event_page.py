@@ -6,13 +6,24 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from protocols.events.events import Event, Refund, Refusal, Settlement, decode_event, event_id, event_key
+from protocols.events.events import (
+    Event,
+    PinService,
+    Refund,
+    Refusal,
+    Settlement,
+    decode_event,
+    event_id,
+    event_key,
+)
 from protocols.settlement.bill import FeeLine
 from protocols.settlement.codes import label
 from server.store.tables import bookings, enrolments, events, ledger, terminals
-from server.web.labels import ACCOUNTS, KINDS, coded, explained, money, named, stamp, titled
+from server.web.labels import ACCOUNTS, KINDS, PIN_SERVICES, PIN_STATES, coded, explained, money, named, stamp, titled
 from server.web.lists import differences, quarantined
 from server.web.pictures import Both, ChargeLine, EventPage, Fact, LedgerEntry
+
+EventData = Settlement | Refund | Refusal | PinService
 
 PIN_WORDS = {"verified": Both("芯片已验证", "Verified by the chip"), "not_asked": Both("未要求", "Not asked")}
 SOURCES = {
@@ -95,6 +106,8 @@ def _title(event: Event | None) -> Both:
     if isinstance(data, Refusal):
         title = titled(data.number)
         return Both(f"拒绝 {data.number} {title.zh}", f"Refused {data.number} {title.en}")
+    if isinstance(data, PinService):
+        return named(PIN_SERVICES, data.service)
     if isinstance(data, Refund):
         return KINDS["refund"]
     kind = coded("med_type", data.med_type)
@@ -159,18 +172,21 @@ def _visit(event: Event | None) -> tuple[Fact, ...]:
             facts.append(Fact(Both("状态字", "Status word"), data.sw))
         if data.med_type:
             facts.append(_words(Both("医疗类别", "Kind of care"), coded("med_type", data.med_type)))
+    if isinstance(data, PinService):
+        facts.append(_words(Both("结果", "Result"), named(PIN_STATES, data.state)))
+        if data.number is not None:
+            facts.append(_words(Both("原因", "Reason"), explained(data.number)))
     if isinstance(data, Settlement | Refund):
-        facts += [
-            Fact(Both("就诊号", "Visit"), data.mdtrt_id),
-            Fact(Both("机构编码", "Institution"), data.fixmedins_code),
-            Fact(Both("经办人", "Clerk"), data.opter),
-        ]
+        facts.append(Fact(Both("就诊号", "Visit"), data.mdtrt_id))
+        facts.append(Fact(Both("机构编码", "Institution"), data.fixmedins_code))
+    if not isinstance(data, Refusal):
+        facts.append(Fact(Both("经办人", "Clerk"), data.opter))
     trust = Both("可信", "trusted") if event.clock.trusted else Both("不可信", "not trusted")
     facts.append(_words(Both("终端时钟", "Terminal clock"), trust))
     return tuple(facts)
 
 
-def _computed(data: Settlement | Refund | Refusal | None) -> tuple[Fact, ...]:
+def _computed(data: EventData | None) -> tuple[Fact, ...]:
     """What the split was computed with."""
     if not isinstance(data, Settlement):
         return ()
@@ -222,7 +238,7 @@ def _ledger(connection: Connection, booking: Any) -> tuple[LedgerEntry, ...]:
     )
 
 
-def _related(connection: Connection, booking: Any, data: Settlement | Refund | Refusal | None) -> tuple[Fact, ...]:
+def _related(connection: Connection, booking: Any, data: EventData | None) -> tuple[Fact, ...]:
     """Refund and original, and the settlement whose adjustment a refund took back."""
     facts: list[Fact] = []
     if isinstance(data, Refund):

@@ -15,9 +15,20 @@ KINDS = {
     "settlement": Both("结算", "Settlement"),
     "refund": Both("退费", "Refund"),
     "refusal": Both("拒绝", "Refusal"),
+    "pin": Both("密码业务", "PIN service"),
     "adjustment": Both("调整", "Adjustment"),
     "quarantine": Both("隔离", "Quarantine"),
     "unreadable": Both("无法识别", "Unreadable"),
+}
+PIN_SERVICES = {
+    "change": Both("修改密码", "PIN change"),
+    "unblock": Both("密码解锁", "PIN unblock"),
+    "reset": Both("密码重置", "PIN reset"),
+}
+PIN_STATES = {
+    "begun": Both("开始", "Begun"),
+    "done": Both("完成", "Done"),
+    "failed": Both("未成", "Failed"),
 }
 ACCOUNTS = {
     "institution": Both("医药机构", "Institution"),

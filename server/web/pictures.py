@@ -12,7 +12,7 @@ from protocols.settlement.bill import Split
 
 Tone = Literal["quiet", "amber", "red"]
 """Red is a stop, amber wants a look, quiet needs nobody."""
-LineKind = Literal["settlement", "refund", "refusal", "adjustment", "quarantine"]
+LineKind = Literal["settlement", "refund", "refusal", "pin", "adjustment", "quarantine"]
 
 
 class Both(msgspec.Struct, frozen=True):
@@ -292,7 +292,7 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True):
     """One event from chip to ledger. `signed_by` is the event whose signature covers it, perhaps itself."""
 
     id: str
-    kind: Literal["settlement", "refund", "refusal", "unreadable"]
+    kind: Literal["settlement", "refund", "refusal", "pin", "unreadable"]
     title: Both
     state: Literal["booked", "quarantined", "waiting"]
     mode: str

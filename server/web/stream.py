@@ -7,12 +7,13 @@ from sqlalchemy import Connection, Select, func, select
 
 from protocols.events.events import event_id
 from server.store.tables import adjustments, bookings, events, terminals
-from server.web.labels import KINDS, MODES, money, named, short, stamp, titled
+from server.web.labels import KINDS, MODES, PIN_SERVICES, money, named, short, stamp, titled
 from server.web.pictures import Both, Cursor, StreamLine, Tone
 from server.web.terminals import LOCKED
 from server.web.unbooked import unbooked
 
 STREAM_LINES = 40
+MONEY = ("settlement", "refund")
 LINE_TONES: dict[str, Tone] = {"provisional": "amber", "full_cash": "amber"}
 
 _CURSOR = re.compile(r"(\d{1,18})\.(\d{1,18})\.(\d{1,18})", re.ASCII)
@@ -80,6 +81,9 @@ def _booked_line(row: Any) -> StreamLine:
         title = titled(row.number)
         tone = "amber" if row.number == LOCKED else "quiet"
         words = (Both(f"拒绝 {row.number} {title.zh}", f"Refused {row.number} {title.en}"),)
+    elif row.kind == "pin":
+        service = KINDS["pin"] if row.mode is None else named(PIN_SERVICES, row.mode)
+        words = (service, titled(row.number))
     elif row.mode != "online":
         words = (named(MODES, row.mode or ""),)
     return StreamLine(
@@ -88,7 +92,7 @@ def _booked_line(row: Any) -> StreamLine:
         tone=tone,
         who=row.fixmedins_name,
         words=tuple(each for each in words if each.zh),
-        amount_fen=None if row.kind == "refusal" else row.medfee_fen,
+        amount_fen=row.medfee_fen if row.kind in MONEY else None,
         link=f"/event/{event_id(row.terminal, row.epoch, row.seq)}",
     )
 

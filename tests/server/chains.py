@@ -11,6 +11,7 @@ from protocols.events.events import (
     Basis,
     Event,
     Mode,
+    PinService,
     Refund,
     Refusal,
     Settlement,
@@ -63,7 +64,9 @@ class Chain:
     def hash(self, seq: int) -> str:
         return self.events[seq - 1].hash if seq else self.start
 
-    def append(self, data: Settlement | Refund | Refusal, person: Person | None, **envelope: Any) -> Written:
+    def append(
+        self, data: Settlement | Refund | Refusal | PinService, person: Person | None, **envelope: Any
+    ) -> Written:
         """Journal an event; `envelope` overrides fields to make bad ones."""
         seq = len(self.events) + 1
         values: dict[str, Any] = {
@@ -149,6 +152,11 @@ class Chain:
 
     def refuse(self, number: str = "-52") -> Written:
         return self.append(Refusal(number=number, step="pin", sw="6983"), None)
+
+    def pin_service(self, person: Person | None = LI, **fields: Any) -> Written:
+        values = {"service": "change", "state": "done", "opter": "02"} | fields
+        digest = None if person is None else person_hash(person.certno, person.salt)
+        return self.append(PinService(person_hash=digest, **values), person)
 
     def frame(self, first: int = 1, last: int | None = None, **overrides: Any) -> bytes:
         """Events `first` to `last` as they go out."""

@@ -62,6 +62,36 @@ def test_a_default_pin_leads_to_the_change_and_the_new_one_pays(pharmacy: Till) 
     assert (settled.mode, settled.pin) == ("online", "verified")
     pharmacy.take()
     assert pharmacy.refusals() == []
+    (changed,) = pharmacy.pin_services()
+    assert (changed.service, changed.state, changed.opter, changed.number) == ("change", "done", "05", None)
+
+
+def test_the_centre_is_told_of_a_new_pin_only(pharmacy: Till) -> None:
+    person = pharmacy.person("pharmacy")
+    pharmacy.counter.begin_change()
+    change(pharmacy, "271829", "314159")
+    assert pharmacy.pin_services() == []
+    woken = pharmacy.centre.woken
+    change(pharmacy, "271828", "314159")
+    (stored,) = pharmacy.stored()
+    assert stored.person is not None
+    assert (stored.event.type, stored.person.certno) == ("ssc.pin", person.certno)
+    assert pharmacy.centre.woken == woken + 1
+    assert not any(secret in stored.data.decode() for secret in (person.certno, person.card.card_no, "314159"))
+    pharmacy.counter.cancel()
+    assert len(pharmacy.stored()) == 1
+
+
+def test_where_the_chip_says_the_holder_is_insured_elsewhere_no_change_is_offered(pharmacy: Till) -> None:
+    """Until the PIN opens the insurance file, the card's issuer is all that is known."""
+    pharmacy.centre.up = False
+    pharmacy.person("pharmacy", known=False, insurance={"insuplc_admdvs": "110102"})
+    assert "begin_change" in pharmacy.view.actions
+    pharmacy.pin("271828")
+    assert pharmacy.view.stage == "bill"
+    assert "begin_change" not in pharmacy.view.actions
+    with pytest.raises(NotNow):
+        pharmacy.counter.begin_change()
 
 
 @pytest.mark.parametrize(
@@ -338,6 +368,32 @@ def test_where_the_pad_does_not_compare_the_centre_decides(
         till.counter.serve_pad()
         till.counter.serve_pad()
         assert till.stage() == "bill"  # changed in this visit: the flag is older
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["the centre has not heard yet", "the centre is away"])
+def test_a_changed_pin_is_no_default_one_at_the_next_visit(
+    make_padded: Callable[..., Till], pressed: Pressed, *, up: bool
+) -> None:
+    till = make_padded(compares=False)
+    till.person("pharmacy", default_pin=True)
+    till.counter.begin_change()
+    pressed.press("271828", "314159", "314159")
+    till.counter.serve_pad()
+    till.counter.cancel()
+    till.take()
+    till.centre.up = up
+    till.person("pharmacy", card={"pin": "314159"}, default_pin=True)
+    pressed.press("314159")
+    till.counter.serve_pad()
+    assert till.stage() == "bill"
+    till.counter.cancel()
+    till.take()
+    till.receipt()
+    if up:
+        till.person("pharmacy", card={"pin": "314159"}, default_pin=True)
+        pressed.press("314159")
+        till.counter.serve_pad()
+        assert number(till) == "-35"  # the centre has heard of it, and says it of another PIN
 
 
 def test_a_holder_who_cancels_is_asked_again_only_when_the_clerk_says_so(

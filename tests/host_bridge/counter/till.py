@@ -18,7 +18,7 @@ from host_bridge.journal.journal import Journal
 from host_bridge.printer.printer import PrinterError, PrinterState
 from host_bridge.readers.virtual import VirtualReader
 from protocols.events.clock import SHANGHAI, rfc3339
-from protocols.events.events import Event, Refund, Refusal, Settlement
+from protocols.events.events import Event, PinService, Refund, Refusal, Settlement
 from protocols.events.frames import Answer, Broker, EnrolmentRecord, PersonAnswer, Query, Receipt
 from protocols.events.topics import bucket
 from protocols.settlement.bill import Accumulators, FeeLine
@@ -199,12 +199,21 @@ class Till:
         return self.counter.view()
 
     def person(
-        self, name: str, *, known: bool = True, poll: bool = True, card: dict[str, Any] | None = None, **change: Any
+        self,
+        name: str,
+        *,
+        known: bool = True,
+        poll: bool = True,
+        card: dict[str, Any] | None = None,
+        insurance: dict[str, Any] | None = None,
+        **change: Any,
     ) -> VirtualPerson:
         """Put a gallery person's card in, and let the counter see it; the centre knows them with these changes."""
         person = load_person(GALLERY / f"{name}.toml")
         if card:
             person = msgspec.structs.replace(person, card=msgspec.structs.replace(person.card, **card))
+        if insurance:
+            person = msgspec.structs.replace(person, insurance=msgspec.structs.replace(person.insurance, **insurance))
         if known:
             self.centre.answers[person.certno] = answer_of(person, **change)
         draft = self.folder / "draft.card"
@@ -242,6 +251,9 @@ class Till:
 
     def refusals(self) -> list[Refusal]:
         return [each.data for each in self.events() if isinstance(each.data, Refusal)]
+
+    def pin_services(self) -> list[PinService]:
+        return [each.data for each in self.events() if isinstance(each.data, PinService)]
 
     def receipt(self) -> None:
         """The centre has everything."""

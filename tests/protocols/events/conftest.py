@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from protocols.events.events import Basis, Event, Refund, Refusal, Settlement, Stamp, Versions, event_id
+from protocols.events.events import Basis, Event, PinService, Refund, Refusal, Settlement, Stamp, Versions, event_id
 from protocols.settlement.bill import Accumulators, FeeLine, Split
 
 fens = st.integers(-(10**12), 10**12)
@@ -57,7 +57,22 @@ refunds = st.builds(
 refusals = st.builds(Refusal, number=words, step=words, sw=st.none() | words, med_type=st.none() | words)
 
 
-KINDS: dict[str, Any] = {"ssc.settlement": settlements, "ssc.refund": refunds, "ssc.refusal": refusals}
+pin_services = st.builds(
+    PinService,
+    service=st.sampled_from(["change", "unblock", "reset"]),
+    state=st.sampled_from(["begun", "done", "failed"]),
+    opter=words,
+    number=st.none() | words,
+    person_hash=st.none() | hashes,
+)
+
+
+KINDS: dict[str, Any] = {
+    "ssc.settlement": settlements,
+    "ssc.refund": refunds,
+    "ssc.refusal": refusals,
+    "ssc.pin": pin_services,
+}
 
 
 @st.composite
@@ -77,5 +92,5 @@ def _events(draw: st.DrawFn) -> Event:
 
 @pytest.fixture(scope="session")
 def events() -> st.SearchStrategy[Event]:
-    """Settlements, refunds and refusals of any terminal."""
+    """Events of every type, of any terminal."""
     return _events()

@@ -19,6 +19,7 @@ from protocols.events.events import (
     Basis,
     Event,
     Mode,
+    PinService,
     Refund,
     Refusal,
     Settlement,
@@ -176,7 +177,11 @@ class Terminal:
         """A visit that ended without money."""
         return self.write(Refusal(number=number, step=step, sw=sw, med_type="11"), None)
 
-    def write(self, data: Settlement | Refund | Refusal, person: Person | None) -> Sent:
+    def pin_service(self, **fields: Any) -> Sent:
+        """What was done to a PIN."""
+        return self.write(PinService(**{"service": "reset", "state": "done", "opter": "02"} | fields), None)
+
+    def write(self, data: Settlement | Refund | Refusal | PinService, person: Person | None) -> Sent:
         """The next event of the chain."""
         self.end += 1
         event = Event(

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from protocols.events.events import event_hash
 from server.store.tables import enrolments
+from server.web.stream import stream_lines
 from tests.server.web.centre import Centre, Morning, Sent
 
 
@@ -75,6 +76,24 @@ def test_a_refusal_shows_number_step_and_status_word(morning: Morning) -> None:
     assert (facts["Step"], facts["Status word"]) == ("pin", "6983")
     assert page["title"]["en"].startswith("Refused -52")
     assert page["ledger"] == []
+
+
+def test_what_was_done_to_a_pin(centre: Centre) -> None:
+    terminal = centre.enrol("T1", "示范经办机构")
+    begun, failed = terminal.pin_service(state="begun"), terminal.pin_service(state="failed", number="-37")
+    terminal.send(begun, failed)
+    page = _event(centre, failed)
+    facts = {fact["label"]["en"]: fact["value"] for fact in page["visit"]}
+    assert (page["kind"], page["title"]["en"], page["ledger"]) == ("pin", "PIN reset", [])
+    assert (facts["Result"], facts["Clerk"]) == ("未成", "02")
+    assert facts["Reason"]
+    with centre.client() as client:
+        assert client.get("/").status_code == 200
+    with centre.store.read() as connection:
+        newest, oldest = stream_lines(connection)
+    assert [(line.kind, line.amount_fen) for line in (newest, oldest)] == [("pin", None)] * 2
+    assert newest.words[0].en == "PIN reset"
+    assert [each.en for each in oldest.words] == ["PIN service"]
 
 
 def test_a_quarantined_event_says_why(morning: Morning) -> None:
