@@ -100,6 +100,7 @@ class Activation:
         self._line.set_contacts(CLOCKED_IN_RESET)
         self._line.wait_clocks(RESET_CLOCKS)
         self._line.set_speed(DEFAULT_FI_DI, 0)
+        self._line.set_error_signal(True)
         self._line.set_contacts(RUNNING)
         return Atr.from_bytes(self._receive())
 

@@ -47,8 +47,10 @@ from protocols.ccid.parameters import (
     AT_FI_DI,
     AT_PROTOCOL,
     T0,
+    T1,
     ParameterError,
     T0Parameters,
+    T1Parameters,
     rate_from_bytes,
     rate_to_bytes,
 )
@@ -72,6 +74,7 @@ QUIET_MS = 200  # a frame that pauses this long will not be finished
 CLOCK_STOPPED_LOW = 1  # bClockStatus
 CLOCK_RESTART = 0  # bClockCommand
 
+_PARAMETERS: "dict[int, type[T0Parameters] | type[T1Parameters]]" = {T0: T0Parameters, T1: T1Parameters}
 _CLASSES = {POWER_AUTOMATIC: EVERY_CLASS, POWER_5V: CLASS_A, POWER_3V: CLASS_B, POWER_1V8: CLASS_C}
 
 
@@ -155,7 +158,7 @@ class CcidDevice:
         if kind == ICC_POWER_OFF:
             slot.power_off()
         elif kind == XFR_BLOCK:
-            return slot.exchange(command.data)
+            return slot.exchange(command.data, command.special[0])
         elif kind == ESCAPE:
             return self._escape(command.data)
         elif kind in (GET_PARAMETERS, RESET_PARAMETERS, SET_PARAMETERS):
@@ -185,7 +188,7 @@ class CcidDevice:
     def _reply(self, command: Command, done: int, error: int, data: bytes) -> Answer:
         kind = ANSWER_TO.get(command.kind, SLOT_STATUS)
         icc = self._slots[command.slot].icc if command.slot < len(self._slots) else ICC_ABSENT
-        last = T0 if kind == PARAMETERS else 0
+        last = self._slots[command.slot].parameters.PROTOCOL if kind == PARAMETERS and icc != ICC_ABSENT else 0
         if kind == SLOT_STATUS and icc != ICC_ACTIVE:
             last = CLOCK_STOPPED_LOW
         return Answer(kind, command.slot, command.seq, done | icc, error, data, last)
@@ -212,10 +215,11 @@ def _parameters(command: Command, slot: Slot) -> bytes:
     if command.kind == RESET_PARAMETERS:
         slot.reset_parameters()
     elif command.kind == SET_PARAMETERS:
-        if command.special[0] != T0:
+        kind = _PARAMETERS.get(command.special[0])
+        if kind is None:
             raise ParameterError(AT_PROTOCOL)
-        if not slot.set_parameters(T0Parameters.from_bytes(command.data)):
-            raise ParameterError(AT_FI_DI)
+        if not slot.set_parameters(kind.from_bytes(command.data)):
+            raise ParameterError(AT_FI_DI if slot.parameters.PROTOCOL == kind.PROTOCOL else AT_PROTOCOL)
     return slot.parameters.to_bytes()
 
 
@@ -225,7 +229,7 @@ def _set_rate(command: Command, slot: Slot) -> bytes:
     clock_khz, bits = rate_from_bytes(command.data)
     if clock_khz != CLOCK_KHZ:
         raise ParameterError(AT_CLOCK)
-    fi_di, now = slot.speed_of(bits), slot.parameters
-    if fi_di is None or not slot.set_parameters(T0Parameters(fi_di, now.extra_guard, now.waiting_integer)):
+    fi_di = slot.speed_of(bits)
+    if fi_di is None or not slot.set_parameters(slot.parameters.at_speed(fi_di)):
         raise ParameterError(AT_DATA_RATE)
     return rate_to_bytes(CLOCK_KHZ, bits_per_s(fi_di, CLOCK_KHZ))

@@ -13,7 +13,7 @@ class LineLost(Exception):
 
 
 class CharacterDamaged(Exception):
-    """A character from the card had wrong parity, and so had its repetitions."""
+    """A character from the card had wrong parity, and so had its repetitions where it was asked for any."""
 
 
 class ContactLine:
@@ -44,6 +44,13 @@ class ContactLine:
 
     def set_speed(self, fi_di: int, extra_guard: int) -> None:
         """From now on an etu is F/D clocks, and characters to the card take N etu more (TC1)."""
+        raise NotImplementedError
+
+    def set_error_signal(self, on: bool) -> None:
+        """Whether damaged characters are asked for again, as T=0 does and T=1 does not.
+
+        With it 12 etu are the guard time of N = 255 and at least 16 pass before the direction changes, else 11 and 22.
+        """
         raise NotImplementedError
 
     def wait_clocks(self, count: int) -> None:

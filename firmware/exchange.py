@@ -1,11 +1,14 @@
-"""What a card in session is asked: a PPS, a T=0 command (`reader.md B.3`, `B.4`)."""
+"""What a card in session is asked: a PPS, a T=0 command, a T=1 block (`reader.md B.3` to `B.5`)."""
 
 from firmware.characters import Characters
 from firmware.slot_error import SlotError
 from firmware.ticks import elapsed_ms, ticks_ms
-from protocols.ccid.messages import ERROR_MUTE, ERROR_PROCEDURE_BYTE
+from protocols.ccid.messages import ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE
 from protocols.iso7816.pps import pps_size
 from protocols.iso7816.t0 import T0Error, T0Exchange
+from protocols.iso7816.t1 import MAX_BLOCK, block_size
+
+UNREADABLE = b"\x00"  # in the place of a damaged character
 
 
 def ask_pps(characters: Characters, request: "bytes | bytearray", gap_ms: int) -> bytes:
@@ -35,3 +38,33 @@ def ask_t0(characters: Characters, exchange: T0Exchange, waiting_ms: int, total_
         if exchange.outgoing:
             characters.send(exchange.outgoing)
     return bytes(exchange.response)
+
+
+def ask_t1(
+    characters: Characters, block: "bytes | bytearray", has_crc: bool, block_ms: int, character_ms: int
+) -> bytes:
+    """One block as it came, its EDC unchecked; `SlotError`: mute where it does not begin within `block_ms`.
+
+    A block with a damaged character, or cut off, is a parity error once the card has been silent for `character_ms`.
+    """
+    characters.ask(block)
+    answer, damaged, limit = bytearray(), False, block_ms
+    while True:
+        wanted = (MAX_BLOCK if damaged else block_size(answer, has_crc)) - len(answer)
+        if wanted <= 0:
+            break
+        try:
+            received = characters.receive(wanted, limit)
+        except SlotError as error:
+            if error.error != ERROR_PARITY:
+                raise
+            received, damaged = UNREADABLE, True
+        if not received:
+            break
+        answer.extend(received)
+        limit = character_ms
+    if not answer:
+        raise SlotError(ERROR_MUTE)
+    if damaged or wanted > 0:
+        raise SlotError(ERROR_PARITY)
+    return bytes(answer)

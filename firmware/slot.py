@@ -3,7 +3,7 @@
 from firmware.activation import Activation
 from firmware.characters import Characters
 from firmware.contact_line import ContactLine
-from firmware.exchange import ask_pps, ask_t0
+from firmware.exchange import ask_pps, ask_t0, ask_t1
 from firmware.limits import CLOCK_KHZ, Limits
 from firmware.slot_error import SlotError
 from protocols.ccid.messages import (
@@ -19,7 +19,7 @@ from protocols.ccid.messages import (
     ICC_ACTIVE,
     ICC_INACTIVE,
 )
-from protocols.ccid.parameters import T0, T0Parameters
+from protocols.ccid.parameters import T0, T1, T0Parameters, T1Parameters
 from protocols.iso7816.atr import EVERY_CLASS, Atr
 from protocols.iso7816.pps import (
     DEFAULT_FI_DI,
@@ -33,6 +33,7 @@ from protocols.iso7816.pps import (
     slower,
 )
 from protocols.iso7816.t0 import T0Error, T0Exchange
+from protocols.iso7816.t1 import PROLOGUE_SIZE, block_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ IMPLICIT = 0x10  # bit 5 of TA2: the speed is not told
 
 _SPEED_ERRORS = (ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE)
 _STOPS = (ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE, ERROR_ABORTED)
+_STOPS_T1 = (ERROR_MUTE, ERROR_ABORTED)  # a damaged block is asked for again by the host
 
 
 class Slot:
@@ -61,7 +63,7 @@ class Slot:
         self._activation = Activation(line, self._characters, limits)
         self._atr: "Atr | None" = None
         self._protocol: "int | None" = None
-        self._parameters = T0Parameters(DEFAULT_FI_DI, 0, 1)
+        self._parameters: "T0Parameters | T1Parameters" = T0Parameters(DEFAULT_FI_DI, 0, 1)
         self._fresh = False  # nothing was sent since the reset
         self._proven = False  # a command was answered since the reset
         self._unfit: "list[int]" = []
@@ -134,7 +136,7 @@ class Slot:
     # Speed
 
     @property
-    def parameters(self) -> T0Parameters:
+    def parameters(self) -> "T0Parameters | T1Parameters":
         """What holds on the line now."""
         return self._parameters
 
@@ -143,13 +145,14 @@ class Slot:
         self.check_active()
         self._set_parameters(self._told_by_atr(self._parameters.fi_di))
 
-    def set_parameters(self, wanted: T0Parameters) -> bool:
-        """Make them hold, by a PPS where the speed is another one; `SlotError`.
+    def set_parameters(self, wanted: "T0Parameters | T1Parameters") -> bool:
+        """Make them hold, by a PPS where protocol or speed are others; `SlotError`.
 
-        False where that speed cannot be agreed on: `parameters` says which one is; the card may have been reset.
+        False where those cannot be agreed on: `parameters` says which are; the card may have been reset.
         """
         self.check_active()
-        if wanted.fi_di != self._parameters.fi_di and not self._agree_on(wanted.fi_di):
+        hold = (wanted.PROTOCOL, wanted.fi_di) == (self._protocol, self._parameters.fi_di)
+        if not hold and not self._agree_on(wanted.PROTOCOL, wanted.fi_di):
             return False
         self._fresh = False
         self._set_parameters(wanted)
@@ -163,22 +166,28 @@ class Slot:
                 return fi_di
         return None
 
-    def _told_by_atr(self, fi_di: int) -> T0Parameters:
+    def _told_by_atr(self, fi_di: int) -> "T0Parameters | T1Parameters":
         atr = self._atr
-        return T0Parameters(fi_di, 0, 1) if atr is None else T0Parameters(fi_di, atr.tc1 or 0, atr.waiting_integer)
+        if atr is None:
+            return T0Parameters(fi_di, 0, 1)
+        if self._protocol == T1:
+            return T1Parameters(fi_di, atr.has_crc, atr.tc1 or 0, atr.bwi_cwi, 0, atr.ifsc)
+        return T0Parameters(fi_di, atr.tc1 or 0, atr.waiting_integer)
 
-    def _set_parameters(self, parameters: T0Parameters) -> None:
+    def _set_parameters(self, parameters: "T0Parameters | T1Parameters") -> None:
         self._parameters = parameters
         self._line.set_speed(parameters.fi_di, parameters.extra_guard)
+        self._line.set_error_signal(parameters.PROTOCOL == T0)
 
-    def _agree_on(self, fi_di: int) -> bool:
+    def _agree_on(self, protocol: int, fi_di: int) -> bool:
         """By PPS; where the answer makes no sense, on the next lower speed, and at last on the default one."""
-        if not self._fresh or self._atr is None or self._atr.ta2 is not None or self._protocol is None:
+        atr = self._atr
+        if not self._fresh or atr is None or atr.ta2 is not None or protocol not in atr.protocols:
             return False
-        for speed in (fi_di, slower(fi_di)):
-            if speed == DEFAULT_FI_DI or speed in self._unfit:
+        for speed in (fi_di, slower(fi_di), DEFAULT_FI_DI):
+            if speed in self._unfit or (protocol, speed) == (self._protocol, DEFAULT_FI_DI):
                 continue
-            request = pps_request(self._protocol, speed)
+            request = pps_request(protocol, speed)
             try:
                 agreed = self._take_pps(request, self._pps(request))
             except SlotError as error:
@@ -187,7 +196,7 @@ class Slot:
                     raise
                 agreed = False
             if agreed:
-                return self._parameters.fi_di == fi_di
+                return (self._protocol, self._parameters.fi_di) == (protocol, fi_di)
             self._unfit.append(speed)
             self._power_on(self._activation.icc_class)
         return False
@@ -209,9 +218,11 @@ class Slot:
 
     # Exchange
 
-    def exchange(self, command: "bytes | bytearray") -> bytes:
-        """One T=0 command: data and status word as the card sent them; `SlotError`.
+    def exchange(self, command: "bytes | bytearray", extension: int = 0) -> bytes:
+        """One T=0 command: data and status word as the card sent them. Or one T=1 block; `SlotError`.
 
+        The card has its block waiting time `extension` times where that is not 0. A block that arrived damaged leaves
+        the card powered: the host asks for it again.
         A PPS straight after the reset gives the card's answer, whatever it is.
         """
         self.check_active()
@@ -221,16 +232,18 @@ class Slot:
                 answer = self._pps(command)
                 self._take_pps(command, answer)
                 return answer
-            if self._protocol != T0:
+            if self._protocol not in (T0, T1):
                 raise SlotError(ERROR_PROTOCOL)
-            try:
-                exchange = T0Exchange(command)
-            except T0Error:
-                raise SlotError(ERROR_BAD_LENGTH)  # noqa: B904 - MicroPython does not chain
-            self._fresh = False
-            answer = self._run(exchange)
+            parameters = self._parameters
+            if isinstance(parameters, T1Parameters):
+                answer = self._t1(command, parameters, extension)
+            else:
+                answer = self._t0(command, parameters)
         except SlotError as error:
-            if error.error in _STOPS:
+            if self._line.gone:
+                self.power_off()
+                self.check_active()
+            if error.error in (_STOPS_T1 if self._protocol == T1 and not self._fresh else _STOPS):
                 self._stop(error.error)
             raise
         self._proven = True
@@ -239,17 +252,27 @@ class Slot:
     def _stop(self, error: int) -> None:
         """A speed that never worked is remembered."""
         speed = self._parameters.fi_di
-        if not self._proven and error in _SPEED_ERRORS and speed != DEFAULT_FI_DI and not self._line.gone:
+        if not self._proven and error in _SPEED_ERRORS and speed != DEFAULT_FI_DI:
             self._unfit.append(speed)
-        if self._line.gone:
-            self.power_off()
-        else:
-            self._deactivate()
+        self._deactivate()
 
-    def _run(self, exchange: T0Exchange) -> bytes:
-        parameters = self._parameters
+    def _t0(self, command: "bytes | bytearray", parameters: T0Parameters) -> bytes:
+        try:
+            exchange = T0Exchange(command)
+        except T0Error:
+            raise SlotError(ERROR_BAD_LENGTH)  # noqa: B904 - MicroPython does not chain
+        self._fresh = False
         waiting = self._limits.waiting_time(f_and_d(parameters.fi_di)[0], parameters.waiting_integer)
         return ask_t0(self._characters, exchange, waiting, self._limits.exchange)
+
+    def _t1(self, block: "bytes | bytearray", parameters: T1Parameters, extension: int) -> bytes:
+        if len(block) < PROLOGUE_SIZE or len(block) != block_size(block, parameters.has_crc):
+            raise SlotError(ERROR_BAD_LENGTH)
+        self._fresh = False
+        bwi, cwi = parameters.bwi_cwi >> 4, parameters.bwi_cwi & 0x0F
+        block_ms = self._limits.block_waiting_time(parameters.fi_di, bwi, extension or 1)
+        character_ms = self._limits.character_waiting_time(parameters.fi_di, cwi)
+        return ask_t1(self._characters, block, parameters.has_crc, block_ms, character_ms)
 
 
 def _mode(atr: Atr) -> "tuple[int | None, int]":

@@ -20,6 +20,7 @@ from protocols.ccid.messages import (
     ERROR_PARITY,
     ERROR_PROCEDURE_BYTE,
     ERROR_PROTOCOL,
+    GET_PARAMETERS,
     GET_SLOT_STATUS,
     ICC_ABSENT,
     ICC_ACTIVE,
@@ -29,7 +30,7 @@ from protocols.ccid.messages import (
     XFR_BLOCK,
     Answer,
 )
-from protocols.ccid.parameters import T0Parameters
+from protocols.ccid.parameters import T0, T0Parameters
 from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr, AtrError
 from protocols.iso7816.pps import DEFAULT_FI_DI, is_speed
@@ -143,19 +144,25 @@ def _power_on(link: SerialLink, slot: int, absent: type[ReaderError]) -> Atr:
         atr = Atr.from_bytes(answer.data)
     except AtrError as error:
         raise CardMute(str(error)) from None
+    first = atr.protocols[0] if atr.ta2 is None else atr.ta2 & 0x0F
+    if first != T0 and not (link.is_ours and atr.ta2 is None and T0 in atr.protocols):
+        raise CardMute(_REASONS[ERROR_PROTOCOL])
     if link.is_ours and atr.ta2 is None:
         _agree_on_speed(link, slot, atr, absent)
     return atr
 
 
 def _agree_on_speed(link: SerialLink, slot: int, atr: Atr, absent: type[ReaderError]) -> None:
-    """What the card offers in TA1. Our firmware does the PPS, and falls back by itself where that fails."""
-    if atr.ta1 in (None, DEFAULT_FI_DI) or not is_speed(atr.ta1):
+    """T=0 and what the card offers in TA1. Our firmware does the PPS, and falls back by itself to a lower speed."""
+    speed = atr.ta1 if atr.ta1 and is_speed(atr.ta1) else DEFAULT_FI_DI
+    if (atr.protocols[0], speed) == (T0, DEFAULT_FI_DI):
         return
-    wanted = T0Parameters(atr.ta1, atr.tc1 or 0, atr.waiting_integer)
+    wanted = T0Parameters(speed, atr.tc1 or 0, atr.waiting_integer)
     answer = link.ask(SET_PARAMETERS, wanted.to_bytes(), slot=slot)
     if answer.icc != ICC_ACTIVE:
         raise _error_of(answer, absent)
+    if answer.failed and link.ask(GET_PARAMETERS, slot=slot).last != T0:
+        raise CardMute(_REASONS[ERROR_PROTOCOL])
 
 
 def _error_of(answer: Answer, absent: type[ReaderError]) -> ReaderError:

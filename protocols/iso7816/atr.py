@@ -6,6 +6,8 @@ DIRECT = 0x3B
 INVERSE = 0x3F
 MAX_SIZE = 33  # TS and at most 32 characters after it
 DEFAULT_WAITING_INTEGER = 10
+DEFAULT_BWI_CWI = 0x4D
+DEFAULT_IFSC = 32
 GLOBAL = 15  # T=15 is no protocol: its interface bytes concern the card as a whole
 
 # Classes of operating conditions, as bits of the class indicator
@@ -130,6 +132,22 @@ class Atr(Frozen):
     def waiting_integer(self) -> int:
         """WI: TC2 or 10."""
         return self.tc2 or DEFAULT_WAITING_INTEGER
+
+    @property
+    def ifsc(self) -> int:
+        """The longest information field that the card takes in T=1."""
+        return self._specific(1, 0) or DEFAULT_IFSC
+
+    @property
+    def bwi_cwi(self) -> int:
+        """Waiting integers of T=1: of the block and of the character."""
+        told = self._specific(1, 1)
+        return DEFAULT_BWI_CWI if told is None else told
+
+    @property
+    def has_crc(self) -> bool:
+        """Whether blocks of T=1 end with a CRC in place of an LRC."""
+        return bool((self._specific(1, 2) or 0) & 1)
 
     @property
     def classes(self) -> "int | None":

@@ -37,6 +37,7 @@ from protocols.iso7816.pps import (
     slower,
 )
 from protocols.iso7816.t0 import T0Error, T0Exchange
+from protocols.iso7816.t1 import Block, BlockError, block_size
 from protocols.iso7816.tlv import Tlv, TlvError, parse_tlvs
 
 TYPE_CHECKING = False
@@ -67,6 +68,7 @@ def check_atr(vectors: "dict[str, Any]") -> int:
         for field in ("ta1", "tb1", "tc1", "tc2", "waiting_integer"):
             assert getattr(atr, field) == vector[field], name + " " + field
         assert atr.classes == vector.get("classes"), name
+        assert (atr.ifsc, atr.bwi_cwi, atr.has_crc) == tuple(vector.get("t1", (32, 0x4D, False))), name
         for count in range(len(data)):
             assert count < atr_size(data[:count]) <= len(data), name
     for vector in vectors["bad"]:
@@ -146,6 +148,22 @@ def check_t0(vectors: "dict[str, Any]") -> int:
     for text in vectors["unsendable"]:
         refused(text, T0Error, T0Exchange, unhex(text))
     return len(vectors["exchanges"]) + len(vectors["wrong_characters"]) + len(vectors["unsendable"])
+
+
+def check_t1(vectors: "dict[str, Any]") -> int:
+    for vector in vectors["blocks"]:
+        nad, pcb, inf = vector["fields"]
+        block, data = Block(nad, pcb, unhex(inf)), unhex(vector["bytes"])
+        assert block.to_bytes(vector["crc"]) == data, vector["name"]
+        assert Block.from_bytes(data, vector["crc"]) == block, vector["name"]
+        assert block.kind == vector["kind"], vector["name"]
+    for vector in vectors["bad"]:
+        refused(vector["name"], BlockError, Block.from_bytes, unhex(vector["bytes"]), vector["crc"])
+    for vector in vectors["sizes"]:
+        assert block_size(unhex(vector["bytes"]), False) == vector["lrc"], vector["bytes"]
+        assert block_size(unhex(vector["bytes"]), True) == vector["crc"], vector["bytes"]
+    refused("255 bytes", BlockError, Block, 0, 0, bytes(255))
+    return len(vectors["blocks"]) + len(vectors["bad"]) + len(vectors["sizes"])
 
 
 def check_pps(vectors: "dict[str, Any]") -> int:
@@ -240,6 +258,7 @@ CHECKS = {
     "iso7816/tlv": check_tlv,
     "iso7816/status": check_status,
     "iso7816/t0": check_t0,
+    "iso7816/t1": check_t1,
     "iso7816/pps": check_pps,
     "ccid/frames": check_frames,
     "ccid/secure": check_secure,

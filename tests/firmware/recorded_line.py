@@ -24,6 +24,7 @@ class RecordedLine(ContactLine):
         self._answers = list(answers)
         self._held: list[int | None] = []
         self._class = 0
+        self._leaving = self._present_then = False
         self.done: list[tuple[str, int]] = []
         """`class`, `contacts`, `dark` (clocks) and so on, each with its value, in order."""
         self.sent: list[bytes] = []
@@ -36,6 +37,10 @@ class RecordedLine(ContactLine):
     def monotonic(self) -> float:
         """In place of the machine's, in seconds."""
         return (self.now_ms + 0.5) / 1000
+
+    def leaves(self, *, present: bool) -> None:
+        """Once its next answer has begun; another card is there at once, or none."""
+        self._leaving, self._present_then = True, present
 
     def poll(self) -> None:
         """Nothing happens by itself."""
@@ -55,6 +60,9 @@ class RecordedLine(ContactLine):
         self.done.append(("speed", fi_di))
         self.done.append(("guard", extra_guard))
 
+    def set_error_signal(self, on: bool) -> None:
+        self.done.append(("error signal", on))
+
     def wait_clocks(self, count: int) -> None:
         self.done.append(("wait", count))
         self.now_ms += count // CLOCK_KHZ
@@ -64,6 +72,8 @@ class RecordedLine(ContactLine):
         self._held += self._answers.pop(0) if self._answers else []
 
     def receive(self, count: int, limit_ms: int) -> bytes:
+        if self._leaving and not self._held:
+            self.gone, self.present, self._leaving = True, self._present_then, False
         if not self._held or self.gone:
             self.now_ms += 0 if self.gone else limit_ms
             return b""

@@ -1,5 +1,7 @@
 """Whatever a host sends and a card answers: one echo, one answer that fits, and the reader goes on."""
 
+from unittest.mock import patch
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,17 +12,26 @@ from protocols.ccid.messages import ANSWER_TO, ICC_ABSENT, SLOT_STATUS, Answer, 
 from protocols.ccid.serial_frame import MESSAGE, FrameParser, frame
 from protocols.iso7816.line import CLK, RST, VCC
 
-ATRS = [bytes.fromhex(atr) for atr in ("3B00", "3B1096", "3B90961000", "3B90961010", "3B800181", "3B1F", "3F00", "")]
+OFFERS = ("3B00", "3B1096", "3B90961000", "3B90961010", "3B800181", "3B808131FE458B", "3B1F", "3F00", "")
+ATRS = [bytes.fromhex(atr) for atr in OFFERS]
+BLOCK = bytes.fromhex("00C101FE3E")
 PPS_96 = bytes.fromhex("FF109679")
 
 
 class RandomCard(ContactLine):
-    """Answers to reset with one of `ATRS`, then with whatever was drawn; None is a damaged character."""
+    """Answers to reset with one of `ATRS`, then with whatever was drawn; None is a damaged character.
+
+    Waiting takes time by its own clock.
+    """
 
     def __init__(self, atrs: list[bytes], answers: list[int | None]) -> None:
         self.present = True
         self._atrs, self._answers = atrs, answers
         self._held: list[int | None] = []
+        self._now_ms = 0
+
+    def monotonic(self) -> float:
+        return self._now_ms / 1000
 
     def poll(self) -> None:
         """Nothing happens by itself."""
@@ -37,6 +48,9 @@ class RandomCard(ContactLine):
         assert 0 <= fi_di <= 255
         assert 0 <= extra_guard <= 255
 
+    def set_error_signal(self, on: bool) -> None:
+        assert on in {False, True}
+
     def wait_clocks(self, count: int) -> None:
         assert count > 0
 
@@ -48,6 +62,7 @@ class RandomCard(ContactLine):
     def receive(self, count: int, limit_ms: int) -> bytes:
         assert count > 0
         if not self._held:
+            self._now_ms += limit_ms + 1
             return b""
         first = self._held.pop(0)
         if first is None:
@@ -75,7 +90,9 @@ class Wire(HostLine):
 kinds = st.one_of(st.sampled_from(sorted(ANSWER_TO)), st.integers(0, 0x7F))
 datas = st.one_of(
     st.binary(max_size=20),
-    st.sampled_from([PPS_96, bytes.fromhex("9600000A00"), bytes.fromhex("00B2030406"), b"\x01\x01\x01", b"\x02"]),
+    st.sampled_from(
+        [PPS_96, bytes.fromhex("9600000A00"), bytes.fromhex("00B2030406"), BLOCK, b"\x01\x01\x01", b"\x02"]
+    ),
 )
 commands = st.lists(
     st.tuples(kinds, st.sampled_from([0, 0, 0, 1, 255]), datas, st.binary(min_size=3, max_size=3)), max_size=12
@@ -88,7 +105,12 @@ def test_every_command_has_its_answer(
     sent: list[tuple[int, int, bytes, bytes]], atrs: list[bytes], answers: list[int | None]
 ) -> None:
     wire = Wire()
-    device = CcidDevice(wire, (RandomCard(atrs, answers),), standard_limits(0))
+    card = RandomCard(atrs, answers)
+    with patch("firmware.ticks.time", card):
+        _check(CcidDevice(wire, (card,), standard_limits(0)), wire, sent)
+
+
+def _check(device: CcidDevice, wire: Wire, sent: list[tuple[int, int, bytes, bytes]]) -> None:
     for number, (kind, slot, data, special) in enumerate(sent):
         command = Command(kind, slot, number, data, special)
         wire.coming, wire.heard = frame(command.to_bytes()), b""

@@ -29,6 +29,9 @@ def at_reset() -> dict[str, Bad]:
         "inverse convention": Bad(ScriptedCard({}, atrs=(bytes.fromhex("0300"),)), "first character"),
         "noise for TS": Bad(ScriptedCard({}, atrs=(b"\x00\x00\x00",)), "first character"),
         "wrong TCK": Bad(ScriptedCard({}, atrs=(bytes.fromhex("3B80801F01FF"),)), "check character"),
+        "offers T=1 only": Bad(ScriptedCard({5: ANSWER}, atrs=(bytes.fromhex("3B800181"),)), "T=0"),
+        "T=1 first and no answer to PPS": Bad(ScriptedCard({5: ANSWER}, atrs=(bytes.fromhex("3B80810001"),)), "T=0"),
+        "T=1 at once": Bad(ScriptedCard({5: ANSWER}, atrs=(bytes.fromhex("3B9011110191"),)), "T=0"),
         "ATR without end": Bad(ScriptedCard({}, atrs=(b"\x3b" + b"\xff" * 40,), always=b"\xff" * 40), "too long"),
     }
 
@@ -45,8 +48,6 @@ def in_exchange() -> dict[str, Bad]:
         "babbles from the reset on": Bad(ScriptedCard({}, always=b"\x55" * 64), "procedure byte"),
         "implicit speed": Bad(ScriptedCard({5: ANSWER}, atrs=(bytes.fromhex("3B90961010"),)), "T=0"),
         "reserved speed": Bad(ScriptedCard({5: ANSWER}, atrs=(bytes.fromhex("3B907F1000"),)), "T=0"),
-        "T=1 first": Bad(ScriptedCard({5: ANSWER}, atrs=(bytes.fromhex("3B80810001"),)), "T=0"),
-        "offers T=1 only": Bad(ScriptedCard({5: ANSWER}, atrs=(bytes.fromhex("3B800181"),)), "T=0"),
     }
 
 

@@ -21,14 +21,8 @@ RP2 = "firmware/boards/pico"
 """What runs on the RP2 port only."""
 OURS = ("protocols.iso7816", "protocols.ccid", "firmware")
 CHECKS = (
-    "iso7816/atr",
-    "iso7816/apdu",
-    "iso7816/tlv",
-    "iso7816/status",
-    "iso7816/t0",
-    "iso7816/pps",
-    "ccid/frames",
-    "ccid/secure",
+    *(f"iso7816/{name}" for name in ("atr", "apdu", "tlv", "status", "t0", "t1", "pps")),
+    *(f"ccid/{name}" for name in ("frames", "secure")),
 )
 
 

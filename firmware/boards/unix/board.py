@@ -77,6 +77,9 @@ class SocketLine(ContactLine):
     def set_speed(self, fi_di: int, extra_guard: int) -> None:  # noqa: ARG002 - characters take no time here
         self._write(message(SPEED, fi_di))
 
+    def set_error_signal(self, on: bool) -> None:
+        """The slot sends every character once and says which are damaged."""
+
     def wait_clocks(self, count: int) -> None:
         """Nothing to wait for: the slot takes the contacts in order."""
 
