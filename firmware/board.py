@@ -3,6 +3,8 @@
 import sys
 
 from firmware.contact_line import ContactLine, HostLine
+from firmware.indicator import Indicator
+from firmware.keypad import Keypad
 from firmware.limits import Limits
 
 UNIX = ("linux", "darwin")
@@ -11,13 +13,16 @@ UNIX = ("linux", "darwin")
 class Board:
     """Its lines, one contact line per slot, the limits that hold on them, and waiting on all at once.
 
-    `name` is that of its folder in `firmware/boards`.
+    `name` is that of its folder in `firmware/boards`. `keypad` is None where there is none; `indicator` is then a
+    silent one.
     """
 
     name = "unknown"
     contact_lines: "tuple[ContactLine, ...]"
     host_line: HostLine
     limits: Limits
+    keypad: "Keypad | None" = None
+    indicator: Indicator
 
     def wait(self, limit_ms: int) -> None:
         """Until any line has something, or the limit has passed."""

@@ -1,7 +1,9 @@
 """The reader as the host sees it: CCID commands in, echo and answer out (`reader.md A`)."""
 
+from firmware.characters import BUSY_MS
 from firmware.contact_line import ContactLine, HostLine
 from firmware.limits import CLOCK_KHZ, Limits
+from firmware.pin_pad import MIN_DIGITS, VALIDATION, EntryEnded, PinPad
 from firmware.service import Service
 from firmware.slot import Slot
 from firmware.slot_error import SlotError
@@ -12,10 +14,13 @@ from protocols.ccid.messages import (
     ANSWER_TO,
     COMMAND_DONE,
     COMMAND_FAILED,
+    ERROR_ABORTED,
     ERROR_BAD_CLOCK_COMMAND,
     ERROR_BAD_POWER_SELECT,
     ERROR_BAD_SLOT,
+    ERROR_MUTE,
     ERROR_NOT_SUPPORTED,
+    ERROR_PROTOCOL,
     ESCAPE,
     ESCAPE_FIRMWARE_NAME,
     ESCAPE_PROMPTS,
@@ -34,6 +39,7 @@ from protocols.ccid.messages import (
     POWER_5V,
     POWER_AUTOMATIC,
     RESET_PARAMETERS,
+    SECURE,
     SET_DATA_RATE_AND_CLOCK,
     SET_PARAMETERS,
     SLOT_STATUS,
@@ -54,6 +60,14 @@ from protocols.ccid.parameters import (
     rate_from_bytes,
     rate_to_bytes,
 )
+from protocols.ccid.secure import (
+    ESCAPE_FEATURES,
+    ESCAPE_FORBID,
+    ESCAPE_WAS_FORBIDDEN,
+    MAX_DIGITS,
+    PinRequest,
+    features,
+)
 from protocols.ccid.serial_frame import (
     BAD_MESSAGE,
     MESSAGE,
@@ -71,6 +85,9 @@ FIRMWARE_NAME = b"ssc-terminal reader " + VERSION.encode()
 
 QUIET_MS = 200  # a frame that pauses this long will not be finished
 
+REPEATED = (XFR_BLOCK, SECURE)  # never done twice for one host that lost the answer
+AT_LEVEL_PARAMETER = 8
+
 CLOCK_STOPPED_LOW = 1  # bClockStatus
 CLOCK_RESTART = 0  # bClockCommand
 
@@ -83,20 +100,30 @@ class CcidDevice:
 
     A command that arrives while another is being worked on makes the other's answer late: it is not sent.
     Abort does not even wait for it: the card is powered off in the middle.
-    An XfrBlock equal to the last command in every byte, bSeq included, is the host asking again after an
-    answer was lost: it gets the same answer and the card is not asked twice.
+    An XfrBlock or Secure equal to the last command in every byte, bSeq included, is the host asking again after an
+    answer was lost: it gets the same answer and neither card nor holder is asked twice.
+    A PIN entry is ended by any command, but once the card has the PIN by none, and Abort then gets both answers: a
+    host must know whether a PIN was changed.
     A host that asked for slot changes hears of one between the echo and the answer of its next command.
     """
 
     def __init__(
-        self, host: HostLine, lines: "tuple[ContactLine, ...]", limits: Limits, service: "Service | None" = None
+        self,
+        host: HostLine,
+        lines: "tuple[ContactLine, ...]",
+        limits: Limits,
+        service: "Service | None" = None,
+        pad: "PinPad | None" = None,
     ) -> None:
         self._host = host
         self._service = service
+        self._pad = pad
         self._slots = [Slot(line, limits, self._busy) for line in lines]
         self._parser = FrameParser(from_reader=False)
         self._heard = ticks_ms()
         self._next: "Command | None" = None
+        self._doing = 0
+        self._told_time = ticks_ms()
         self._last: "tuple[Command, Answer] | None" = None
         self._told: "bool | None" = None  # whether a card is in, as the host heard it; None: it does not ask
 
@@ -110,12 +137,13 @@ class CcidDevice:
         while self._next is not None:
             command, self._next = self._next, None
             self._host.write(frame(command.echo()))
+            self._doing = command.kind
             answer = self._answer(command)
-            self._last = (command, answer)
+            self._last = (command, answer) if command.kind in REPEATED else None
             if self._service is not None:
                 self._service.note(command, answer)
             self._hear()
-            if self._next is None:
+            if self._next is None or (command.kind == SECURE and self._next.kind == ABORT):
                 self._tell_slot_change()
                 self._host.write(frame(answer.to_bytes()))
 
@@ -137,7 +165,7 @@ class CcidDevice:
             self._host.write(NAK_FRAME)
 
     def _answer(self, command: Command) -> Answer:
-        if self._last is not None and command.kind == XFR_BLOCK and command == self._last[0]:
+        if self._last is not None and command == self._last[0]:
             return self._last[1]
         try:
             if command.slot >= len(self._slots):
@@ -159,6 +187,8 @@ class CcidDevice:
             slot.power_off()
         elif kind == XFR_BLOCK:
             return slot.exchange(command.data, command.special[0])
+        elif kind == SECURE:
+            return self._secure(command, slot)
         elif kind == ESCAPE:
             return self._escape(command.data)
         elif kind in (GET_PARAMETERS, RESET_PARAMETERS, SET_PARAMETERS):
@@ -181,9 +211,43 @@ class CcidDevice:
             self._told = self._present
         elif self._service is not None and data.startswith(ESCAPE_SERVICE):
             return self._service.escape(data)
+        elif self._pad is not None and data == ESCAPE_FEATURES:
+            return features(VALIDATION, MIN_DIGITS, MAX_DIGITS)
+        elif self._pad is not None and data[: len(ESCAPE_FORBID)] == ESCAPE_FORBID:
+            self._pad.forbidden.arm(data)
+        elif self._pad is not None and data == ESCAPE_WAS_FORBIDDEN:
+            return self._pad.forbidden.tell()
         elif data[:1] != bytes([ESCAPE_PROMPTS]):
             raise SlotError(ERROR_NOT_SUPPORTED)
         return b""
+
+    def _secure(self, command: Command, slot: Slot) -> bytes:
+        """What the card answers to the PIN that the holder enters; `SlotError`, `ParameterError`."""
+        if self._pad is None:
+            raise SlotError(ERROR_NOT_SUPPORTED)
+        if command.special[1:] != bytes(2):
+            raise ParameterError(AT_LEVEL_PARAMETER)
+        request = PinRequest.from_bytes(command.data)
+        slot.check_active()
+        if slot.protocol != T0:
+            raise SlotError(ERROR_PROTOCOL)
+        self._told_time = ticks_ms()
+        try:
+            return self._pad.enter(request, slot.exchange, lambda: self._look(slot))
+        except EntryEnded as error:
+            raise SlotError(error.error)  # noqa: B904 - MicroPython does not chain
+
+    def _look(self, slot: Slot) -> int:
+        """Why a PIN entry must end, as bError; 0 where it may go on."""
+        slot.poll()
+        if slot.icc != ICC_ACTIVE:
+            return ERROR_MUTE
+        if elapsed_ms(self._told_time) < BUSY_MS:
+            self._hear()
+        else:
+            self._told_time = ticks_ms()
+            self._busy()
+        return 0 if self._next is None else ERROR_ABORTED
 
     def _reply(self, command: Command, done: int, error: int, data: bytes) -> Answer:
         kind = ANSWER_TO.get(command.kind, SLOT_STATUS)
@@ -206,7 +270,7 @@ class CcidDevice:
         """Whether to go on waiting for the card."""
         self._host.write(TIME_BYTE)
         self._hear()
-        return self._next is None or self._next.kind != ABORT
+        return self._next is None or self._next.kind != ABORT or self._doing == SECURE
 
 
 def _parameters(command: Command, slot: Slot) -> bytes:

@@ -25,12 +25,12 @@ class Characters:
         """A command of the host begins: it need not be told yet."""
         self._told_busy = ticks_ms()
 
-    def ask(self, data: "bytes | bytearray") -> None:
+    def ask(self, data: "bytes | bytearray | memoryview") -> None:
         """Send these, after forgetting what nobody asked for."""
         self._line.drop_received()
         self._line.send(data)
 
-    def send(self, data: "bytes | bytearray") -> None:
+    def send(self, data: "bytes | bytearray | memoryview") -> None:
         self._line.send(data)
 
     def receive(self, count: int, limit_ms: int) -> bytes:

@@ -57,7 +57,7 @@ class ContactLine:
         """As long as this many clocks take, also while CLK is off."""
         raise NotImplementedError
 
-    def send(self, data: "bytes | bytearray") -> None:
+    def send(self, data: "bytes | bytearray | memoryview") -> None:
         """These characters, each after the other."""
         raise NotImplementedError
 

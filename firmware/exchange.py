@@ -11,7 +11,7 @@ from protocols.iso7816.t1 import MAX_BLOCK, block_size
 UNREADABLE = b"\x00"  # in the place of a damaged character
 
 
-def ask_pps(characters: Characters, request: "bytes | bytearray", gap_ms: int) -> bytes:
+def ask_pps(characters: Characters, request: "bytes | bytearray | memoryview", gap_ms: int) -> bytes:
     """What the card answers, whatever it says; `SlotError` where a character takes longer than the gap."""
     characters.ask(request)
     answer = bytearray()
@@ -41,7 +41,7 @@ def ask_t0(characters: Characters, exchange: T0Exchange, waiting_ms: int, total_
 
 
 def ask_t1(
-    characters: Characters, block: "bytes | bytearray", has_crc: bool, block_ms: int, character_ms: int
+    characters: Characters, block: "bytes | bytearray | memoryview", has_crc: bool, block_ms: int, character_ms: int
 ) -> bytes:
     """One block as it came, its EDC unchecked; `SlotError`: mute where it does not begin within `block_ms`.
 

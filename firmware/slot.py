@@ -201,11 +201,11 @@ class Slot:
             self._power_on(self._activation.icc_class)
         return False
 
-    def _pps(self, request: "bytes | bytearray") -> bytes:
+    def _pps(self, request: "bytes | bytearray | memoryview") -> bytes:
         """What the card answers."""
         return ask_pps(self._characters, request, self._limits.atr_gap + self._limits.slack)
 
-    def _take_pps(self, request: "bytes | bytearray", answer: bytes) -> bool:
+    def _take_pps(self, request: "bytes | bytearray | memoryview", answer: bytes) -> bool:
         """Whether card and slot agree; then they speak so from now on."""
         self._fresh = False
         try:
@@ -218,7 +218,12 @@ class Slot:
 
     # Exchange
 
-    def exchange(self, command: "bytes | bytearray", extension: int = 0) -> bytes:
+    @property
+    def protocol(self) -> "int | None":
+        """What the card speaks, None where the slot cannot keep up with it."""
+        return self._protocol
+
+    def exchange(self, command: "bytes | bytearray | memoryview", extension: int = 0) -> bytes:
         """One T=0 command: data and status word as the card sent them. Or one T=1 block; `SlotError`.
 
         The card has its block waiting time `extension` times where that is not 0. A block that arrived damaged leaves
@@ -256,7 +261,7 @@ class Slot:
             self._unfit.append(speed)
         self._deactivate()
 
-    def _t0(self, command: "bytes | bytearray", parameters: T0Parameters) -> bytes:
+    def _t0(self, command: "bytes | bytearray | memoryview", parameters: T0Parameters) -> bytes:
         try:
             exchange = T0Exchange(command)
         except T0Error:
@@ -265,7 +270,7 @@ class Slot:
         waiting = self._limits.waiting_time(f_and_d(parameters.fi_di)[0], parameters.waiting_integer)
         return ask_t0(self._characters, exchange, waiting, self._limits.exchange)
 
-    def _t1(self, block: "bytes | bytearray", parameters: T1Parameters, extension: int) -> bytes:
+    def _t1(self, block: "bytes | bytearray | memoryview", parameters: T1Parameters, extension: int) -> bytes:
         if len(block) < PROLOGUE_SIZE or len(block) != block_size(block, parameters.has_crc):
             raise SlotError(ERROR_BAD_LENGTH)
         self._fresh = False

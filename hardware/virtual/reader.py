@@ -42,8 +42,8 @@ def firmware_command(interpreter: str | None) -> tuple[str, list[str]]:
     return MICROPYTHON, [found, "-m", "firmware.main"]
 
 
-class Slot(Protocol):
-    """The far end of the contact line: `hardware.virtual.slot.VirtualSlot`."""
+class FarEnd(Protocol):
+    """Of a line of the unix board: `hardware.virtual.slot.VirtualSlot`, `hardware.virtual.keypad.VirtualKeypad`."""
 
     address: str
 
@@ -58,26 +58,34 @@ class ReaderProcess:
     """One reader: `path` is what a host opens. It never restarts by itself."""
 
     def __init__(
-        self, *slots: Slot, link: Path | None = None, interpreter: str | None = None, limits: Sequence[str] = ()
+        self,
+        *slots: FarEnd,
+        keypad: FarEnd | None = None,
+        link: Path | None = None,
+        interpreter: str | None = None,
+        limits: Sequence[str] = (),
     ) -> None:
         """`link` will point to the pty; `limits` are for the unix board, and so is `classes=AB`.
 
         `ReaderStartError` as `firmware_command`.
         """
-        self._slots, self._link, self._limits = slots, link, limits
+        self._ends = slots if keypad is None else (*slots, keypad)
+        keypads = () if keypad is None else (f"keypad={keypad.address}",)
+        self._arguments = [*(slot.address for slot in slots), *keypads, *limits]
+        self._link = link
         self.interpreter, self._command = firmware_command(interpreter)
         self._slave: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.path = ""
 
     def start(self) -> None:
-        """Returns when the firmware has found its slots; `ReaderStartError` otherwise."""
-        for slot in self._slots:
-            slot.start()
+        """Returns when the firmware has found its slots and keys; `ReaderStartError` otherwise."""
+        for end in self._ends:
+            end.start()
         try:
             self._start_firmware()
             deadline = time.monotonic() + STARTS_WITHIN_S
-            while not all(slot.wait_connected(LOOK_EVERY_S) for slot in self._slots):
+            while not all(end.wait_connected(LOOK_EVERY_S) for end in self._ends):
                 if not self.running() or time.monotonic() > deadline:
                     raise ReaderStartError("the firmware did not start")
             self._make_link()
@@ -94,7 +102,7 @@ class ReaderProcess:
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
-        """End the firmware, take the link away, close the slots; harmless when stopped."""
+        """End the firmware, take the link away, close the lines; harmless when stopped."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -106,8 +114,8 @@ class ReaderProcess:
         if self._slave is not None:
             os.close(self._slave)
             self._slave = None
-        for slot in self._slots:
-            slot.stop()
+        for end in self._ends:
+            end.stop()
 
     def _start_firmware(self) -> None:
         master, self._slave = pty.openpty()
@@ -115,7 +123,7 @@ class ReaderProcess:
             tty.setraw(self._slave)
             self.path = os.ttyname(self._slave)
             self._process = subprocess.Popen(
-                [*self._command, *(slot.address for slot in self._slots), *self._limits],
+                [*self._command, *self._arguments],
                 stdin=master,
                 stdout=master,
                 cwd=ROOT,

@@ -30,7 +30,7 @@ def message(kind: int, value: int) -> bytes:
     return bytes([kind, value])
 
 
-def characters(data: "bytes | bytearray") -> bytes:
+def characters(data: "bytes | bytearray | memoryview") -> bytes:
     """One message per character."""
     found = bytearray(MESSAGE_SIZE * len(data))
     for i in range(len(data)):

@@ -42,19 +42,19 @@ def pps_request(protocol: int, fi_di: int) -> bytes:
     return head + bytes([_xor(head)])
 
 
-def is_pps(data: "bytes | bytearray") -> bool:
+def is_pps(data: "bytes | bytearray | memoryview") -> bool:
     """Whether this is a whole PPS, request or answer."""
     return len(data) >= MIN_SIZE and data[0] == PPSS and pps_size(data) == len(data) and _xor(data) == 0
 
 
-def pps_size(data: "bytes | bytearray") -> int:
+def pps_size(data: "bytes | bytearray | memoryview") -> int:
     """How long the PPS beginning with `data` is, as far as `data` tells; complete when it equals `len(data)`."""
     if len(data) < 2:
         return 2
     return MIN_SIZE + (data[1] >> 4 & 1) + (data[1] >> 5 & 1) + (data[1] >> 6 & 1)
 
 
-def agreed_speed(request: "bytes | bytearray", answer: "bytes | bytearray") -> int:
+def agreed_speed(request: "bytes | bytearray | memoryview", answer: "bytes | bytearray") -> int:
     """The Fi and Di that hold from now on: those asked for, or the default where the answer has no PPS1.
 
     Raises `PpsError` for an answer that is none, is to another request, or says something else.
@@ -68,7 +68,7 @@ def agreed_speed(request: "bytes | bytearray", answer: "bytes | bytearray") -> i
     return answer[2]
 
 
-def _xor(data: "bytes | bytearray") -> int:
+def _xor(data: "bytes | bytearray | memoryview") -> int:
     check = 0
     for byte in data:
         check ^= byte

@@ -10,10 +10,10 @@ class T0Error(ValueError):
     """The command cannot be sent over T=0, or the card's procedure byte fits no rule."""
 
 
-def t0_command(command: "bytes | bytearray") -> bytes:
+def t0_command(command: "bytes | bytearray | memoryview") -> "bytes | bytearray | memoryview":
     """The five header bytes and data: P3 = 0 added to case 1, Le of case 4 dropped (`reader.md A.5`).
 
-    Raises `T0Error` for other lengths, INS 6x and 9x and CLA FF.
+    Never a copy of data. Raises `T0Error` for other lengths, INS 6x and 9x and CLA FF.
     """
     size = len(command)
     if size == HEADER_SIZE - 1:
@@ -24,10 +24,10 @@ def t0_command(command: "bytes | bytearray") -> bytes:
         end = HEADER_SIZE + command[4]
         if command[4] == 0 or size not in (end, end + 1):
             raise T0Error("P3 does not fit the length")
-        command = command[:end]
+        command = memoryview(command)[:end]
     if command[1] >> 4 in (6, 9) or command[0] == _RESERVED_CLA:
         raise T0Error("header not allowed in T=0")
-    return bytes(command)
+    return command
 
 
 class T0Exchange:
@@ -35,11 +35,13 @@ class T0Exchange:
 
     Send `outgoing`; until `done`, receive 1 to `wanted` characters, give them to `take` and send the new
     `outgoing` unless it is empty. Then `response` holds data and status word.
+
+    `outgoing` looks into the command that was given: whoever wipes that has wiped all there was of it.
     """
 
-    def __init__(self, command: "bytes | bytearray") -> None:
+    def __init__(self, command: "bytes | bytearray | memoryview") -> None:
         """`T0Error` where `command` cannot be sent."""
-        command = t0_command(command)
+        command = memoryview(t0_command(command))
         self._ins = command[1]
         self._data = command[HEADER_SIZE:]
         self._sent = 0
@@ -57,7 +59,7 @@ class T0Exchange:
 
     def take(self, characters: "bytes | bytearray") -> None:
         """What the card sent, at most `wanted` characters; `T0Error` where it may not come now."""
-        self.outgoing = b""
+        self.outgoing = self._data[:0]
         if self._burst:
             self.response.extend(characters)
             self._burst -= len(characters)

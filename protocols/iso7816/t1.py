@@ -23,7 +23,7 @@ class BlockError(ValueError):
     """Not a whole block, or its error detection code is wrong."""
 
 
-def lrc(data: "bytes | bytearray") -> bytes:
+def lrc(data: "bytes | bytearray | memoryview") -> bytes:
     """XOR of all bytes."""
     check = 0
     for byte in data:
@@ -31,7 +31,7 @@ def lrc(data: "bytes | bytearray") -> bytes:
     return bytes([check])
 
 
-def crc(data: "bytes | bytearray") -> bytes:
+def crc(data: "bytes | bytearray | memoryview") -> bytes:
     """As libccid has it: reflected polynomial, start FFFF, no inversion at the end, high byte first."""
     check = _CRC_START
     for byte in data:
@@ -45,7 +45,7 @@ def edc_size(has_crc: bool) -> int:
     return CRC_SIZE if has_crc else LRC_SIZE
 
 
-def block_size(data: "bytes | bytearray", has_crc: bool) -> int:
+def block_size(data: "bytes | bytearray | memoryview", has_crc: bool) -> int:
     """How long the block beginning with `data` is, as far as `data` tells; complete when it equals `len(data)`."""
     if len(data) < PROLOGUE_SIZE:
         return PROLOGUE_SIZE
@@ -60,13 +60,13 @@ class Block(Frozen):
     pcb: int
     inf: bytes
 
-    def __init__(self, nad: int, pcb: int, inf: "bytes | bytearray" = b"") -> None:
+    def __init__(self, nad: int, pcb: int, inf: "bytes | bytearray | memoryview" = b"") -> None:
         if len(inf) > MAX_INF:
             raise BlockError("too long")
         self._freeze(nad, pcb, bytes(inf))
 
     @classmethod
-    def from_bytes(cls, data: "bytes | bytearray", has_crc: bool) -> "Block":
+    def from_bytes(cls, data: "bytes | bytearray | memoryview", has_crc: bool) -> "Block":
         """The whole block; `BlockError`."""
         end = len(data) - edc_size(has_crc)
         if end < PROLOGUE_SIZE or block_size(data, has_crc) != len(data):

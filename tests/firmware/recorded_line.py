@@ -67,7 +67,7 @@ class RecordedLine(ContactLine):
         self.done.append(("wait", count))
         self.now_ms += count // CLOCK_KHZ
 
-    def send(self, data: bytes | bytearray) -> None:
+    def send(self, data: bytes | bytearray | memoryview) -> None:
         self.sent.append(bytes(data))
         self._held += self._answers.pop(0) if self._answers else []
 

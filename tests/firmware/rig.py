@@ -218,6 +218,10 @@ class Host:
         self._port.write(frame(command.to_bytes()))
         return command
 
+    def send_again(self, command: Command) -> None:
+        """Byte for byte."""
+        self._port.write(frame(command.to_bytes()))
+
     def next(self) -> tuple[int, bytes]:
         """Kind and bytes of what comes next."""
         deadline = time.monotonic() + WITHIN_S

@@ -54,7 +54,7 @@ class RandomCard(ContactLine):
     def wait_clocks(self, count: int) -> None:
         assert count > 0
 
-    def send(self, data: bytes | bytearray) -> None:
+    def send(self, data: bytes | bytearray | memoryview) -> None:
         assert data
         taken, self._answers = self._answers[:9], self._answers[9:]
         self._held += taken

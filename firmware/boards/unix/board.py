@@ -5,7 +5,9 @@ import socket
 import sys
 
 from firmware.board import Board
+from firmware.boards.unix.keypad import KeypadSocket, SocketIndicator, SocketKeypad
 from firmware.contact_line import CharacterDamaged, ContactLine, HostLine, LineLost
+from firmware.indicator import Indicator
 from firmware.limits import Limits, standard_limits
 from firmware.ticks import elapsed_ms, ticks_ms
 from protocols.iso7816.atr import EVERY_CLASS, classes_of
@@ -37,6 +39,7 @@ ANSWER_MS = 5000  # a slot that takes longer is broken
 HOST_WRITE_MS = 500
 MAX_HELD = 1024
 CHUNK = 512
+KEYPAD = "keypad"
 POLLED_CHUNKS = 8  # a card that never stops sending must not hold up the host
 IPPROTO_TCP = 6
 TCP_NODELAY = 1
@@ -83,7 +86,7 @@ class SocketLine(ContactLine):
     def wait_clocks(self, count: int) -> None:
         """Nothing to wait for: the slot takes the contacts in order."""
 
-    def send(self, data: "bytes | bytearray") -> None:
+    def send(self, data: "bytes | bytearray | memoryview") -> None:
         self._write(characters(data))
 
     def receive(self, count: int, limit_ms: int) -> bytes:
@@ -184,13 +187,19 @@ class StandardStreams(HostLine):
 
 
 class UnixBoard(Board):
-    """Arguments: `HOST:PORT` of each virtual slot, `LIMIT=MILLISECONDS` for fields of `Limits`, `classes=ABC`."""
+    """Arguments: `HOST:PORT` of each virtual slot, `keypad=HOST:PORT`, `LIMIT=MILLISECONDS` for fields of `Limits`,
+    `classes=ABC`.
+    """
 
     name = "unix"
 
     def __init__(self, arguments: "list[str]") -> None:
         settings = dict([argument.split("=") for argument in arguments if "=" in argument])
         classes = classes_of(settings.pop("classes")) if "classes" in settings else EVERY_CLASS
+        self.indicator = Indicator()
+        if KEYPAD in settings:
+            wires = KeypadSocket(*_host_and_port(settings.pop(KEYPAD)))
+            self.keypad, self.indicator = SocketKeypad(wires), SocketIndicator(wires)
         lines = [_connect(argument, classes) for argument in arguments if "=" not in argument]
         self.contact_lines = tuple(lines)
         self.host_line = StandardStreams()
@@ -205,8 +214,13 @@ class UnixBoard(Board):
 
 
 def _connect(address: str, classes: int) -> SocketLine:
+    host, port = _host_and_port(address)
+    return SocketLine(host, port, classes)
+
+
+def _host_and_port(address: str) -> "tuple[str, int]":
     host, port = address.split(":")
-    return SocketLine(host, int(port), classes)
+    return host, int(port)
 
 
 def _limits(settings: "dict[str, str]") -> Limits:

@@ -1,0 +1,57 @@
+"""The keypad and lamps of the unix board: a socket to a virtual keypad (`protocols.ccid.keypad`)."""
+
+import socket
+
+from firmware.contact_line import LineLost
+from firmware.indicator import Indicator
+from firmware.keypad import Keypad
+from protocols.ccid.keypad import LAMPS
+
+IPPROTO_TCP = 6
+TCP_NODELAY = 1
+
+
+class KeypadSocket:
+    """The wires to keys and lamps; `LineLost` whenever they are gone."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._socket = socket.socket()
+        try:
+            self._socket.connect(socket.getaddrinfo(host, port)[0][-1])
+        except OSError:
+            raise LineLost("no virtual keypad listens")  # noqa: B904 - MicroPython does not chain
+        self._socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+
+    def write(self, value: int) -> None:
+        try:
+            self._socket.send(bytes([value]))
+        except OSError:
+            raise LineLost("the virtual keypad went away")  # noqa: B904 - MicroPython does not chain
+
+    def read(self) -> int:
+        """The next byte; waits for it."""
+        try:
+            data = self._socket.recv(1)
+        except OSError:
+            data = b""
+        if not data:
+            raise LineLost("the virtual keypad went away")
+        return data[0]
+
+
+class SocketKeypad(Keypad):
+    def __init__(self, wires: KeypadSocket) -> None:
+        self._wires = wires
+
+    def columns(self, row: int) -> int:
+        self._wires.write(1 << row)
+        return self._wires.read()
+
+
+class SocketIndicator(Indicator):
+    def __init__(self, wires: KeypadSocket) -> None:
+        super().__init__()
+        self._wires = wires
+
+    def drive(self, lamps: int) -> None:
+        self._wires.write(LAMPS | lamps)

@@ -1,0 +1,170 @@
+"""The simulated keypad of a reader: fingers on keys whose contacts bounce (`protocols.ccid.keypad`).
+
+Like any matrix without diodes it shows four closed keys where three corners of a rectangle are pressed.
+"""
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
+
+from protocols.ccid.keypad import BACKSPACE, CANCEL, CLEAR, LAMPS, LAYOUT, OK
+
+NAMES = {**{str(digit): digit for digit in range(10)}, "ok": OK, "clear": CLEAR, "back": BACKSPACE, "cancel": CANCEL}
+"""What keys are called here."""
+HOLD_S, GAP_S = 0.08, 0.05
+BOUNCES = 2
+LOOK_S = 0.05
+
+Keys = Callable[[], str | None]
+"""The next key, None while none is pressed; returns at once."""
+
+
+class Phase(NamedTuple):
+    """Keys that are down for at least so long, and at least one scan."""
+
+    down: frozenset[int]
+    seconds: float
+
+
+def press(*names: str, hold_s: float = HOLD_S, gap_s: float = GAP_S, bounces: int = BOUNCES) -> list[Phase]:
+    """After a gap fingers on these keys at once; the contacts bounce as they close and as they open."""
+    down, up = frozenset(NAMES[name] for name in names), frozenset[int]()
+    bounce = [Phase(keys, 0.0) for _ in range(bounces) for keys in (down, up)]
+    return [Phase(up, gap_s), *bounce, Phase(down, hold_s), *reversed(bounce)]
+
+
+class VirtualKeypad:
+    """Keys at the end of a socket, pressed one after the other while the reader waits for a PIN and looks at them.
+
+    `keys` are asked for when no other key is to be pressed. `lamps` is what is lit now, `lit` what was, in order.
+    """
+
+    def __init__(
+        self,
+        keys: Keys = lambda: None,
+        *,
+        hold_s: float = HOLD_S,
+        gap_s: float = GAP_S,
+        bounces: int = BOUNCES,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """A key is held for `hold_s`, `gap_s` after the last one was let go, and bounces so often at either end."""
+        self._keys, self._monotonic = keys, monotonic
+        self._press = partial(press, hold_s=hold_s, gap_s=gap_s, bounces=bounces)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        host, port = self._listener.getsockname()
+        self.address = f"{host}:{port}"
+        self.lamps = 0
+        self.lit: list[int] = []
+        self._busy = threading.Lock()
+        self._phases: deque[Phase] = deque()
+        self._began: float | None = None
+        self._over = False
+        self._down: frozenset[int] = frozenset()
+        self._connected = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Harmless when stopped."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._listener.close()
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        return self._connected.wait(timeout_s)
+
+    def press(self, *names: str) -> None:
+        """One key after the other; `135790` stands for its digits."""
+        for word in names:
+            for name in word if word.isdecimal() else (word,):
+                self.play(self._press(name))
+
+    def play(self, phases: Iterable[Phase]) -> None:
+        """What fingers do, while the reader waits for a PIN."""
+        with self._busy:
+            self._phases.extend(phases)
+
+    @property
+    def idle(self) -> bool:
+        """Whether all keys have been pressed."""
+        with self._busy:
+            return not self._phases
+
+    def _serve(self) -> None:
+        client: socket.socket | None = None
+        with contextlib.suppress(OSError):
+            while not self._stopping.is_set():
+                heard = client or self._listener
+                if not select.select([heard], [], [], LOOK_S)[0]:
+                    continue
+                if client is None:
+                    client = self._listener.accept()[0]
+                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    self._connected.set()
+                    continue
+                data = client.recv(256)
+                if not data:
+                    break
+                with self._busy:
+                    client.sendall(bytes(self._take(value) for value in data if not self._light(value)))
+        if client is not None:
+            client.close()
+
+    def _light(self, value: int) -> bool:
+        """Whether this byte was for the lamps."""
+        if value < LAMPS:
+            return False
+        self.lamps = value & ~LAMPS
+        self.lit.append(self.lamps)
+        return True
+
+    def _take(self, rows: int) -> int:
+        """The columns that these rows pull; the fingers move when a scan begins."""
+        if rows & 1:
+            self._move()
+        return columns(self._down, rows)
+
+    def _move(self) -> None:
+        """A scan at or after the end of a phase still shows it, so that each lasts as long as the reader measures."""
+        now = self._monotonic()
+        if self._over:
+            self._phases.popleft()
+            self._began = None
+        if not self._phases:
+            key = self._keys()
+            self._phases.extend(self._press(key) if key in NAMES else ())
+        self._over = False
+        if not self._phases:
+            self._down = frozenset()
+            return
+        self._began = now if self._began is None else self._began
+        self._down, seconds = self._phases[0]
+        self._over = now - self._began >= seconds
+
+
+def columns(down: frozenset[int], rows: int) -> int:
+    """What the driven rows pull through all closed keys, one bit for each column."""
+    places = [(row, column) for row, keys in enumerate(LAYOUT) for column, key in enumerate(keys) if key in down]
+    found = 0
+    while True:
+        more = found
+        for row, column in places:
+            if rows >> row & 1:
+                more |= 1 << column
+        for row, column in places:
+            if more >> column & 1:
+                rows |= 1 << row
+        if more == found:
+            return found
+        found = more
