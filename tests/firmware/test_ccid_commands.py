@@ -2,6 +2,7 @@
 
 import pytest
 
+from hardware.virtual.processes import wait_until
 from protocols.ccid.messages import (
     ABORT,
     DATA_BLOCK,
@@ -98,12 +99,12 @@ def test_set_parameters_agrees_on_the_speed_with_the_card(open_host: OpenHost) -
     host.ask(ICC_POWER_ON)
     assert host.ask(SET_PARAMETERS, AT_96).data.hex().upper() == AT_96
     assert card.taken.hex().upper() == PPS_96
-    assert slot.speeds[-1] == 0x96
+    wait_until("the speed", lambda: slot.speeds[-1:] == [0x96])
     assert host.ask(RESET_PARAMETERS).data.hex().upper() == AT_96
     assert host.ask(XFR_BLOCK, READ.hex()).data == ANSWER[1:]
     host.ask(ICC_POWER_ON)
     assert host.ask(GET_PARAMETERS).data.hex().upper() == AT_START
-    assert slot.speeds[-1] == 0x11
+    wait_until("the speed", lambda: slot.speeds[-1:] == [0x11])
 
 
 def test_parameters_change_without_pps_but_for_the_speed(open_host: OpenHost) -> None:
@@ -124,7 +125,7 @@ def test_a_host_may_send_the_pps_itself(open_host: OpenHost) -> None:
     assert host.ask(XFR_BLOCK, PPS_96).data.hex().upper() == PPS_96
     assert host.ask(SET_PARAMETERS, AT_96).data.hex().upper() == AT_96
     assert card.taken.hex().upper() == PPS_96
-    assert slot.speeds[-1] == 0x96
+    wait_until("the speed", lambda: slot.speeds[-1:] == [0x96])
     assert host.ask(XFR_BLOCK, READ.hex()).data == ANSWER[1:]
     assert host.ask(XFR_BLOCK, PPS_96).error == BAD_LENGTH, "only straight after the reset"
 
@@ -135,7 +136,7 @@ def test_the_data_rate_is_a_speed_of_the_card(open_host: OpenHost) -> None:
     host.ask(ICC_POWER_ON)
     answer = host.ask(SET_DATA_RATE_AND_CLOCK, KHZ_4000 + BITS_125000)
     assert (answer.kind, answer.data.hex().upper()) == (DATA_RATE_AND_CLOCK, KHZ_4000 + BITS_125000)
-    assert slot.speeds[-1] == 0x95
+    wait_until("the speed", lambda: slot.speeds[-1:] == [0x95])
     assert host.ask(XFR_BLOCK, READ.hex()).data == ANSWER[1:]
 
 
