@@ -33,7 +33,7 @@ from protocols.iso7816.pps import (
     slower,
 )
 from protocols.iso7816.t0 import T0Error, T0Exchange
-from protocols.iso7816.t1 import PROLOGUE_SIZE, block_size
+from protocols.iso7816.t1 import MAX_BLOCK, PROLOGUE_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -228,6 +228,7 @@ class Slot:
 
         The card has its block waiting time `extension` times where that is not 0. A block that arrived damaged leaves
         the card powered: the host asks for it again.
+        Whether a block is well made is between host and card: libccid repeats one that has lost half of its CRC.
         A PPS straight after the reset gives the card's answer, whatever it is.
         """
         self.check_active()
@@ -271,7 +272,7 @@ class Slot:
         return ask_t0(self._characters, exchange, waiting, self._limits.exchange)
 
     def _t1(self, block: "bytes | bytearray | memoryview", parameters: T1Parameters, extension: int) -> bytes:
-        if len(block) < PROLOGUE_SIZE or len(block) != block_size(block, parameters.has_crc):
+        if not PROLOGUE_SIZE < len(block) <= MAX_BLOCK:
             raise SlotError(ERROR_BAD_LENGTH)
         self._fresh = False
         bwi, cwi = parameters.bwi_cwi >> 4, parameters.bwi_cwi & 0x0F

@@ -38,14 +38,18 @@ def make(
         str | None,
         typer.Option(help="卡规范版本，默认按人员文件 · Version of the card, otherwise as the person file says"),
     ] = None,
+    protocol: Annotated[
+        int | None,
+        typer.Option(min=0, max=1, help="传输协议，默认按人员文件 · T=0 or T=1, otherwise as the person file says"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """制卡 · Make a new card of a person; a card file of that name is replaced."""
     try:
         owner = load_person(person)
-        if version is not None:
-            owner = msgspec.structs.replace(owner, card=msgspec.structs.replace(owner.card, version=version))
-        card = make_card(owner, output)
+        asked = {"version": version, "protocol": protocol}
+        changes = {name: value for name, value in asked.items() if value is not None}
+        card = make_card(msgspec.structs.replace(owner, card=msgspec.structs.replace(owner.card, **changes)), output)
     except KeyError as error:
         _fail(f"{person}: {error.args[0]}", as_json)
     except ItemError as error:

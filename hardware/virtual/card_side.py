@@ -1,16 +1,17 @@
-"""The card's side of the contact line: answer to reset, PPS and T=0, character by character."""
+"""The card's side of the contact line, character by character: answer to reset, PPS, T=0; T=1 is `block_side`."""
 
 from collections.abc import Callable
 from typing import Protocol
 
+from hardware.virtual.block_side import BlockSide, Work
 from hardware.virtual.line_faults import Faults, Sent
-from protocols.iso7816.apdu import MAX_LE, CommandApdu, ResponseApdu
+from protocols.iso7816.apdu import MAX_LE, ApduError, CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr, AtrError
 from protocols.iso7816.pps import DEFAULT_FI_DI, HAS_PPS1, PPSS, f_and_d, is_pps, is_speed, pps_size
+from protocols.iso7816.status import SW_WRONG_LENGTH
 from protocols.iso7816.t0 import HEADER_SIZE
 
-REFUSED = bytes([PPSS, 0x00, PPSS])
-"""PPS answer without PPS1: both stay at 372/1 and T=0."""
+T0, T1 = 0, 1
 
 
 class Chip(Protocol):
@@ -21,6 +22,14 @@ class Chip(Protocol):
     def takes_data(self, ins: int) -> bool: ...
 
     def command(self, command: CommandApdu) -> ResponseApdu: ...
+
+
+def t0_command_of(apdu: bytes) -> CommandApdu:
+    """What a chip that knows T=0 is asked by an APDU: Le beside data is not passed on. `ApduError`."""
+    command = CommandApdu.from_bytes(apdu)
+    if not command.data:
+        return command
+    return CommandApdu(command.cla, command.ins, command.p1, command.p2, command.data)
 
 
 class CardSide:
@@ -34,6 +43,7 @@ class CardSide:
         self._fresh = False
         self._single = False
         self._speed = DEFAULT_FI_DI
+        self._blocks: BlockSide | None = None
 
     def power_on(self) -> None:
         """VCC rises."""
@@ -51,9 +61,17 @@ class CardSide:
             self._atr = None
         self._faults.begin("atr", self._speed)
         sent = list(self._faults.apply(raw, self._speed))
+        protocol = T0 if self._atr is None else self._atr.protocols[0]
         if self._atr is not None and self._atr.ta2 is not None:
             self._fresh, self._speed = False, self._atr.ta1 or DEFAULT_FI_DI
+            protocol = self._atr.ta2 & 0x0F
+        self._speak(protocol)
         return sent
+
+    def _speak(self, protocol: int) -> None:
+        self._blocks = None
+        if protocol == T1 and self._atr is not None:
+            self._blocks = BlockSide(self._atr.has_crc, self._atr.ifsc, self._perform_apdu)
 
     def take(self, value: int, speed: int) -> list[Sent]:
         """What the card sends after this character."""
@@ -62,6 +80,13 @@ class CardSide:
         self._received.append(value)
         if self._fresh and self._received[0] == PPSS:
             return self._take_pps()
+        if self._blocks is not None:
+            self._received.clear()
+            self._fresh = False
+            block = self._blocks.take(value)
+            if block:
+                self._faults.begin("block", self._speed)
+            return self._send(block)
         if len(self._received) < HEADER_SIZE:
             return []
         self._fresh = False
@@ -75,9 +100,15 @@ class CardSide:
         self._fresh = False
         if not is_pps(request):
             return []
+        offered = self._atr.protocols if self._atr is not None else ()
+        protocol = request[1] & 0x0F
+        if protocol not in offered:
+            protocol = offered[0] if offered else T0
         before = self._speed
+        self._speak(protocol)
         self._faults.begin("pps", before)
-        answer = request if self._agrees(request) and not self._faults.refuses else REFUSED
+        refused = bytes([PPSS, protocol, PPSS ^ protocol])
+        answer = request if self._agrees(request) and not self._faults.refuses else refused
         self._speed = answer[2] if answer[1] & HAS_PPS1 else DEFAULT_FI_DI
         return list(self._faults.apply(answer, before))
 
@@ -118,6 +149,16 @@ class CardSide:
         else:
             body = bytes([ins]) + response.data if response.data else b""
         return self._send(body + response.to_bytes()[-2:])
+
+    def _perform_apdu(self, apdu: bytes) -> Work | None:
+        """As a T=1 card with the manners of T=0: `61xx` and `6Cxx` are for the program to follow."""
+        self._faults.begin("command", self._speed)
+        extension = self._faults.extension
+        try:
+            response = self._perform(t0_command_of(apdu))
+        except ApduError:
+            response = ResponseApdu(b"", SW_WRONG_LENGTH)
+        return None if response is None else Work(response.to_bytes(), extension)
 
     def _send(self, characters: bytes) -> list[Sent]:
         return list(self._faults.apply(characters, self._speed))

@@ -10,8 +10,9 @@ import msgspec
 from protocols.iso7816.atr import CLASS_A, classes_of
 from protocols.iso7816.pps import DEFAULT_FI_DI
 
-Phase = Literal["atr", "pps", "command"]
-Deed = Literal["insert", "replace", "damage", "pause", "mute", "pull", "single", "refuse"]
+Phase = Literal["atr", "pps", "command", "block"]
+Deed = Literal["insert", "replace", "damage", "pause", "mute", "pull", "single", "refuse", "extend"]
+MAX_EXTENSION = 255
 
 
 class FaultsError(ValueError):
@@ -21,10 +22,12 @@ class FaultsError(ValueError):
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rule. `at` counts the characters the card sends in a phase, from 0; every command is a phase.
 
+    In T=1 every block that the card sends is one, and of what a rule of a command does there is only `extend`.
+
     insert: `characters` before it, `count` times, 0 without end, `ms` before each. replace: `characters` in its place.
     damage: its parity stays wrong. pause: `ms` before it. mute: nothing from it on, until the next reset. pull: the
     card leaves. single: every byte of the command has a procedure byte of its own. refuse: the PPS gets an answer
-    without PPS1.
+    without PPS1. extend: in T=1 the card asks for `count` times the block waiting time before it answers.
     A rule holds in `times` phases after the first `spared` ones (0: in all), at `speed` and in `classes` (such as `AB`)
     alone where those are given.
     """
@@ -49,6 +52,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             classes_of(self.classes)
         except ValueError:
             raise ValueError("classes: letters of ABC") from None
+        if self.does == "extend" and not (self.phase == "command" and 1 <= self.count <= MAX_EXTENSION):
+            raise ValueError("extend: 1 to 255 times, in a command")
 
     def holds(self, phases: int, speed: int, icc_class: int) -> bool:
         """In the n-th phase of its kind, from 0, at this speed, supplied so."""
@@ -108,6 +113,11 @@ class Faults:
         """Whether the card agrees to no PPS now."""
         return any(rule.does == "refuse" for rule in self._holding)
 
+    @property
+    def extension(self) -> int:
+        """How many block waiting times the card asks for in the command that began, 0 for none."""
+        return max((rule.count for rule in self._holding if rule.does == "extend"), default=0)
+
     def arm(self, rule: Fault) -> None:
         """One more rule; its `spared` phases count from now."""
         self._rules += (msgspec.structs.replace(rule, spared=self.phases[rule.phase] + rule.spared),)
@@ -155,7 +165,7 @@ class Faults:
                     case "pull":
                         self._mute = True
                         yield Sent(b"", speed, pulled=True)
-                    case "single" | "refuse":
+                    case "single" | "refuse" | "extend":
                         pass
             if not self._mute and sent:
                 yield Sent(sent, speed, pause_ms, damaged)

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from hardware.virtual.card import CardImage, CardKey, Pin, VirtualCard, file_key
+from protocols.iso7816.atr import DIRECT
+from protocols.iso7816.t1 import lrc
 from protocols.sscard import security
 from protocols.sscard.files import CardFiles, Directory, File, card_files
 from protocols.sscard.identity import CitizenNumberError, card_no_valid, check_citizen_number, person_class_of
@@ -23,6 +25,8 @@ APPLICATION_ID = "D156000005"
 INSTITUTION = "9156000002"
 CHIP = "00815431008660"
 """Historical bytes T1 to T7, as on cards seen (ssc-card.md 2)."""
+INTERFACE = {0: bytes.fromhex("6D 00 00"), 1: bytes.fromhex("ED 00 00 81 31 FE 45")}
+"""T0 and what follows to the historical bytes: no extra guard time; in T=1 IFSC 254, BWI 4 and CWI 5, LRC."""
 ONLINE = "1"
 NAME_BYTES = 30
 KEY_TRIES = 3
@@ -47,7 +51,7 @@ class PersonCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`pin` absent: a card without PIN. `pin_tries` left, absent: all. `choices` answer the table's open questions.
 
     `key_versions` that the card's keys are there in, absent: all of its version's.
-    `blocked` directories and a blocked card as in `CardImage`.
+    `blocked` directories and a blocked card as in `CardImage`. `protocol` is what the card speaks.
     """
 
     version: str
@@ -63,6 +67,7 @@ class PersonCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_versions: tuple[int, ...] | None = None
     blocked: tuple[str, ...] = ()
     card_blocked: bool = False
+    protocol: Literal[0, 1] = 0
 
 
 class PersonInsurance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +142,7 @@ def card_image(person: VirtualPerson) -> CardImage:
     historical_bytes = f"{CHIP}{card.region[:4]}{serial}"
     return CardImage(
         version=files.version,
-        atr=f"3B6D0000{historical_bytes}",
+        atr=_atr(card.protocol, bytes.fromhex(historical_bytes)),
         pin=pin,
         files=_records(files, _values(person, serial) | {"SSSE EF1E": {0x61: _applications(files)}}),
         choices=card.choices,
@@ -145,6 +150,11 @@ def card_image(person: VirtualPerson) -> CardImage:
         blocked=card.blocked,
         card_blocked=card.card_blocked,
     )
+
+
+def _atr(protocol: int, historical_bytes: bytes) -> str:
+    after_ts = INTERFACE[protocol] + historical_bytes
+    return (bytes([DIRECT]) + after_ts + (lrc(after_ts) if protocol else b"")).hex().upper()
 
 
 def make_card(person: VirtualPerson, path: Path) -> VirtualCard:

@@ -12,8 +12,8 @@ import contextlib
 import socket
 from typing import Self
 
-from hardware.virtual.card_side import Chip
-from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
+from hardware.virtual.card_side import Chip, t0_command_of
+from protocols.iso7816.apdu import ApduError, ResponseApdu
 from protocols.iso7816.status import SW_WRONG_LENGTH
 
 POWER_OFF, POWER_ON, RESET, GET_ATR = 0, 1, 2, 4
@@ -64,11 +64,9 @@ class VpcdSlot:
     def _perform(self, apdu: bytes) -> ResponseApdu:
         """`6700` for what is no short APDU."""
         try:
-            command = CommandApdu.from_bytes(apdu)
+            command = t0_command_of(apdu)
         except ApduError:
             return ResponseApdu(b"", SW_WRONG_LENGTH)
-        if command.data:
-            command = CommandApdu(command.cla, command.ins, command.p1, command.p2, command.data)
         return self._chip.command(command)
 
     def _send(self, message: bytes) -> None:

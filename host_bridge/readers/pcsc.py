@@ -34,10 +34,11 @@ class PcscConnection(PowerOn):
         return self._ended is None and self._service.generation == self._generation
 
     def transmit(self, command: CommandApdu) -> ResponseApdu:
-        """As the T=0 command, which readers of every CCID exchange level take."""
+        """In T=0 as its command, which readers of every CCID exchange level take."""
+        sent = command.to_bytes() if self._t1 else command.to_tpdu()
         with self._until_error():
             try:
-                response = ResponseApdu.from_bytes(self._service.transmit(self._handle, self._name, command.to_tpdu()))
+                response = ResponseApdu.from_bytes(self._service.transmit(self._handle, self._name, sent, self._t1))
             except ApduError:
                 raise CardMute("no status word") from None
         log_exchange(command, response)
@@ -60,6 +61,7 @@ class PcscConnection(PowerOn):
         self._service.disconnect(self._handle)
 
     def _read_atr(self) -> Atr:
+        self._t1 = self._service.speaks_t1(self._handle, self._name)
         try:
             return Atr.from_bytes(self._service.atr(self._handle, self._name))
         except AtrError as error:

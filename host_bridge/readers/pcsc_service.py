@@ -91,9 +91,9 @@ class PcscService:
         return ReaderState(name, bool(word & scard.SCARD_STATE_PRESENT), bool(word & scard.SCARD_STATE_EXCLUSIVE))
 
     def connect(self, name: str) -> int:
-        """A handle for T=0, which nobody else has, after a cold reset."""
+        """A handle for T=0 or T=1, which nobody else has, after a cold reset."""
         scard = self._scard
-        arguments = (self._established(), name, scard.SCARD_SHARE_EXCLUSIVE, scard.SCARD_PROTOCOL_T0)
+        arguments = (self._established(), name, scard.SCARD_SHARE_EXCLUSIVE, self._protocols)
         handle, _ = self._checked(scard.SCardConnect(*arguments), name)
         try:
             self._reset(handle, name, scard.SCARD_UNPOWER_CARD)
@@ -110,10 +110,19 @@ class PcscService:
         """The answer to the last reset."""
         return bytes(self._checked(self._scard.SCardStatus(handle), name)[-1])
 
-    def transmit(self, handle: int, name: str, tpdu: bytes) -> bytes:
-        """The card's answer. `CardRemoved` where the card leaves the reader within a second of giving none."""
+    def speaks_t1(self, handle: int, name: str) -> bool:
+        """Whether card and reader agreed on T=1."""
+        protocol = self._checked(self._scard.SCardStatus(handle), name)[-2]
+        return bool(protocol == self._scard.SCARD_PROTOCOL_T1)
+
+    def transmit(self, handle: int, name: str, command: bytes, t1: bool = False) -> bytes:
+        """The card's answer to a T=0 command, or to an APDU.
+
+        `CardRemoved` where the card leaves the reader within a second of giving none.
+        """
+        pci = self._scard.SCARD_PCI_T1 if t1 else self._scard.SCARD_PCI_T0
         try:
-            (answer,) = self._checked(self._scard.SCardTransmit(handle, self._scard.SCARD_PCI_T0, list(tpdu)), name)
+            (answer,) = self._checked(self._scard.SCardTransmit(handle, pci, list(command)), name)
         except CardMute:
             if self._leaves(name):
                 raise CardRemoved("pulled during a command") from None
@@ -164,6 +173,10 @@ class PcscService:
         if context is not None:
             self._scard.SCardReleaseContext(context)
 
+    @property
+    def _protocols(self) -> int:
+        return int(self._scard.SCARD_PROTOCOL_T0 | self._scard.SCARD_PROTOCOL_T1)
+
     def _established(self) -> int:
         if self._context is None:
             (self._context,) = self._checked(self._scard.SCardEstablishContext(self._scard.SCARD_SCOPE_SYSTEM), "")
@@ -192,7 +205,7 @@ class PcscService:
 
     def _reset(self, handle: int, name: str, how: int) -> None:
         scard = self._scard
-        self._checked(scard.SCardReconnect(handle, scard.SCARD_SHARE_EXCLUSIVE, scard.SCARD_PROTOCOL_T0, how), name)
+        self._checked(scard.SCardReconnect(handle, scard.SCARD_SHARE_EXCLUSIVE, self._protocols, how), name)
 
     def _checked(self, answer: Any, name: str) -> list[Any]:
         """What follows the code in pyscard's answer; the code's error where it is one."""

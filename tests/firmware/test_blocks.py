@@ -125,7 +125,7 @@ def test_a_card_that_never_stops_is_damaged_too(power_on: Start) -> None:
     assert error_of(slot, ASK) == PARITY
 
 
-@pytest.mark.parametrize("block", ["", "00C1", "00C101", "00C101FE", "00C101FE3E00", READ.hex()])
+@pytest.mark.parametrize("block", ["", "00C1", "00C101", "00" * 260], ids=len)
 def test_what_is_no_block_is_refused_before_the_card(power_on: Start, block: str) -> None:
     slot, line = power_on(ONLY_T1)
     assert error_of(slot, bytes.fromhex(block)) == BAD_LENGTH
@@ -147,6 +147,13 @@ def test_a_card_that_leaves_within_its_block_is_gone(power_on: Start, away: bool
     assert error_of(slot, ASK) == (MUTE if away else DEACTIVATED)
     assert slot.icc == (ICC_ABSENT if away else ICC_INACTIVE)
     assert line.values("contacts")[-3:] == [5, 1, 0]
+
+
+def test_a_block_that_is_not_well_made_is_for_the_card_to_refuse(power_on: Start) -> None:
+    again = bytes.fromhex("00810081")
+    slot, line = power_on(ONLY_T1, again)
+    assert slot.exchange(READ) == again
+    assert line.sent == [READ]
 
 
 # Parameters

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.card_commands import app
 from hardware.virtual.people import DEFAULT_PERSON, card_image, gallery
+from protocols.iso7816.atr import Atr
 
 runner = CliRunner()
 
@@ -29,6 +30,16 @@ def test_a_person_on_a_card_of_another_version(tmp_path: Path, version: str) -> 
     assert json.loads(made.stdout) == {"card": str(path), "version": version}
     ssse = VirtualCard.open(path).tables.directory("SSSE")
     assert VirtualCard.open(path).records(ssse, ssse.file("EF05"))[2] == b"\x03\x04" + version.encode()
+
+
+def test_a_card_that_speaks_t1(card: Path, tmp_path: Path) -> None:
+    """T0 with TC1 and TD1, TD1 and TD2 of T=1, IFSC 254, BWI 4 and CWI 5; the historical bytes are the same."""
+    path = tmp_path / "t1.card"
+    assert runner.invoke(app, ["make", str(DEFAULT_PERSON), "-o", str(path), "--protocol", "1"]).exit_code == 0
+    atr, t0 = Atr.from_bytes(VirtualCard.open(path).reset()), Atr.from_bytes(VirtualCard.open(card).reset())
+    assert atr.to_bytes()[:8].hex().upper() == "3BED00008131FE45"
+    assert (atr.protocols, t0.protocols, atr.historical_bytes) == ((1,), (0,), t0.historical_bytes)
+    assert VirtualCard.open(path).image.files == VirtualCard.open(card).image.files
 
 
 def test_the_whole_gallery(tmp_path: Path) -> None:

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from hardware.virtual.card_side import Chip
 from hardware.virtual.line_faults import Fault
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.reader import ReaderProcess
 from hardware.virtual.slot import VirtualSlot
 from tests.firmware.rig import INTERPRETERS, ChipWithAtr, demand
+from tests.pcscd import Pcscd
+from tests.pcscd import demand as demand_pcscd
 
 StartReader = Callable[..., ReaderProcess]
 
@@ -29,6 +32,14 @@ def slot_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Pcscd]:
+    demand_pcscd()
+    (tmp_path / "pcscd").mkdir()
+    with Pcscd(tmp_path / "pcscd") as daemon:
+        yield daemon
+
+
+@pytest.fixture
 def link(tmp_path: Path) -> Path:
     """Where every reader of a test can be opened."""
     return tmp_path / "reader"
@@ -38,8 +49,8 @@ def link(tmp_path: Path) -> Path:
 def start_reader(interpreter: str, slot_folder: Path, link: Path) -> Iterator[StartReader]:
     with contextlib.ExitStack() as stack:
 
-        def start(atr: bytes | None = None, *faults: Fault) -> ReaderProcess:
-            slot = VirtualSlot(slot_folder, lambda path: ChipWithAtr(path, atr), faults=faults)
+        def start(atr: bytes | None = None, *faults: Fault, chip: Chip | None = None) -> ReaderProcess:
+            slot = VirtualSlot(slot_folder, lambda path: chip or ChipWithAtr(path, atr), faults=faults)
             process = ReaderProcess(slot, link=link, interpreter=interpreter)
             process.start()
             stack.callback(process.stop)

@@ -16,20 +16,12 @@ from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, Reader
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from tests.host_bridge.readers.conftest import StartReader
-from tests.pcscd import Pcscd, card_present, demand
+from tests.pcscd import Pcscd, card_present
 
 PROFILES = ("GemPCTwin", "GemPCPinPad")
 SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))
 READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
 VERSION = ResponseApdu(bytes.fromhex("0304322E3030"), 0x9000)
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Pcscd]:
-    demand()
-    (tmp_path / "pcscd").mkdir()
-    with Pcscd(tmp_path / "pcscd") as daemon:
-        yield daemon
 
 
 @pytest.fixture(params=PROFILES)
