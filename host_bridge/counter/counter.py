@@ -27,7 +27,7 @@ from host_bridge.counter.reasons import reason_text
 from host_bridge.counter.reception import Reception
 from host_bridge.counter.records import Records
 from host_bridge.counter.slot import Slot
-from host_bridge.counter.view import Action, CounterView, ItemView, PastView
+from host_bridge.counter.view import Action, CounterView, ItemView, PadState, PastView
 from host_bridge.counter.visit import NotNow, Refused, Visit
 from host_bridge.counter.watches import Watches
 from host_bridge.journal.chain import Stored
@@ -84,7 +84,7 @@ class Counter:
         self._desk = ReceiptDesk(printer, journal.record.fixmedins_name)
         self._books = Books(journal, clock)
         self._reception = Reception(self._slot, self._books, link)
-        self._pin_desk = PinDesk(self._slot, self._books, pad_of(reader))
+        self._pin_desk = PinDesk(self._slot, self._books, lambda: pad_of(reader))
         self._records = Records(journal, self._books, clerk=clerk, salt=salt)
         self._salt = salt
         self._on_step = on_step
@@ -102,8 +102,7 @@ class Counter:
     def start(self) -> None:
         """Watch reader, pad and printer from threads of its own."""
         self._watches.start(self.poll, POLL_S, self._changed)
-        if self._pin_desk.has_pad:
-            self._watches.start(self._look_at_pad, POLL_S)
+        self._watches.start(self._look_at_pad, POLL_S)
         self._watches.start(self._look_at_printer, LOOK_S)
 
     def stop(self) -> None:
@@ -284,12 +283,13 @@ class Counter:
         """Read the card, ask the centre, see whether a PIN is wanted."""
         today = self._books.today()
         self._city = home_city(city_division(self._city), today, simulated=self._city.simulated) or self._city
-        self._set(Visit().card_in(self._usual_care(), pad=self._pin_desk.has_pad))
+        self._set(Visit().card_in(self._usual_care()))
         try:
             with self._card_errors():
                 for visit in self._reception.read(self._visit):
                     self._set(visit)
-                self._visit = self._at_home(self._visit)
+                pad: PadState = "idle" if self._pin_desk.has_pad else "none"
+                self._visit = replace(self._at_home(self._visit), pad=pad)
                 self._go_on()
         except JournalStopped:
             raise

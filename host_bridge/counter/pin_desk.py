@@ -30,12 +30,13 @@ class PinDesk:
     Errors of card and reader pass through, also a `PinEntryError` of what was typed; that of a pad is in the visit.
     """
 
-    def __init__(self, slot: Slot, books: Books, pad: PinPad | None) -> None:
-        self._slot, self._books, self._pad = slot, books, pad
+    def __init__(self, slot: Slot, books: Books, find_pad: Callable[[], PinPad | None]) -> None:
+        """`find_pad`: what the reader has now; it may have come after the counter."""
+        self._slot, self._books, self._find_pad = slot, books, find_pad
 
     @property
     def has_pad(self) -> bool:
-        return self._pad is not None
+        return self._find_pad() is not None
 
     def ask(self, visit: Visit) -> Visit:
         """Unless the chip has it: the PIN is wanted, or locked (-52)."""
@@ -63,7 +64,7 @@ class PinDesk:
 
     def at_pad(self, visit: Visit, city: City) -> Visit:
         """Check or change the PIN at the pad, as the visit wants; as long as the holder takes."""
-        pad = self._pad
+        pad = self._find_pad()
         if pad is None:
             return visit
         try:
@@ -75,8 +76,9 @@ class PinDesk:
 
     def cancel(self) -> None:
         """End an entry at the pad that goes on in another thread."""
-        if self._pad is not None:
-            self._pad.cancel()
+        pad = self._find_pad()
+        if pad is not None:
+            pad.cancel()
 
     def _checked(self, visit: Visit, city: City, verify: Callable[[CardSession, PinRules], bool | None]) -> Visit:
         """The chip checks the PIN; after it the chip's insurance file opens."""

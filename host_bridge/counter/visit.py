@@ -110,10 +110,9 @@ class Visit:
             return self.change_here and not self.pin_free and self.cash is None and not other
         return True
 
-    def card_in(self, med_type: str, *, pad: bool = False) -> "Visit":
+    def card_in(self, med_type: str) -> "Visit":
         """A card was put in; `med_type` is the kind of care assumed until a bill says another."""
-        state: PadState = "idle" if pad else "none"
-        return Visit(stage="reading", step="person", with_card=True, med_type=med_type, pad=state)
+        return Visit(stage="reading", step="person", with_card=True, med_type=med_type)
 
     def without_card(self, med_type: str) -> "Visit":
         """A visit without a card: only full cash can come of it."""

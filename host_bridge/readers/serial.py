@@ -4,11 +4,13 @@ import contextlib
 import time
 from collections.abc import Callable
 
+from host_bridge.readers.pin_requests import change_request, verify_request
 from host_bridge.readers.power_on import PowerOn
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderUnavailable
 from host_bridge.readers.serial_link import SILENCE_S, TOTAL_S, Port, SerialLink, open_port
 from host_bridge.readers.traffic import log_exchange
 from protocols.ccid.messages import (
+    ERROR_ABORTED,
     ERROR_BAD_LENGTH,
     ERROR_BAD_SLOT,
     ERROR_BAD_TCK,
@@ -18,22 +20,30 @@ from protocols.ccid.messages import (
     ERROR_MUTE,
     ERROR_OVERRUN,
     ERROR_PARITY,
+    ERROR_PIN_CANCELLED,
+    ERROR_PIN_TIMEOUT,
     ERROR_PROCEDURE_BYTE,
     ERROR_PROTOCOL,
+    ESCAPE,
     GET_PARAMETERS,
     GET_SLOT_STATUS,
     ICC_ABSENT,
     ICC_ACTIVE,
     ICC_POWER_OFF,
     ICC_POWER_ON,
+    SECURE,
     SET_PARAMETERS,
     XFR_BLOCK,
     Answer,
 )
 from protocols.ccid.parameters import T0, T0Parameters
+from protocols.ccid.secure import ESCAPE_WAS_FORBIDDEN, NOT_FORBIDDEN, WAS_FORBIDDEN, PinRequest, forbid
 from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr, AtrError
 from protocols.iso7816.pps import DEFAULT_FI_DI, is_speed
+from protocols.iso7816.status import SW_SUCCESS
+from protocols.sscard import pad
+from protocols.sscard.pad import PadAnswer, PadLimits
 
 _REASONS = {
     ERROR_MUTE: "the card does not answer",
@@ -46,6 +56,14 @@ _REASONS = {
     ERROR_BAD_LENGTH: "T=0 cannot carry this command",
     ERROR_PROCEDURE_BYTE: "the card's procedure byte is wrong",
 }
+
+
+_ENDED = {
+    ERROR_PIN_CANCELLED: pad.SW_CANCELLED,
+    ERROR_PIN_TIMEOUT: pad.SW_TIMED_OUT,
+    ERROR_ABORTED: pad.SW_CANCELLED,
+}
+_TOLD = {WAS_FORBIDDEN: True, NOT_FORBIDDEN: False}
 
 
 class SerialConnection(PowerOn):
@@ -72,6 +90,24 @@ class SerialConnection(PowerOn):
         log_exchange(command, response)
         return response
 
+    def enter_pin(self, request: PinRequest, forbidden: tuple[bytes, ...], holder_s: float) -> PadAnswer:
+        """The holder enters PINs at the reader's keys; as long as the holder takes, `holder_s` at most."""
+        with self._until_error():
+            if forbidden:
+                self._link.ask(ESCAPE, forbid(forbidden), slot=self._slot)
+            answer = self._link.ask(SECURE, request.to_bytes(), slot=self._slot, holder_s=holder_s)
+            if answer.failed and answer.error in _ENDED:
+                return PadAnswer(_ENDED[answer.error])
+            if answer.failed:
+                raise _error_of(answer, CardRemoved)
+            try:
+                sw = ResponseApdu.from_bytes(answer.data).sw
+            except ApduError:
+                raise CardMute("no status word") from None
+            if not forbidden or sw not in {SW_SUCCESS, pad.SW_NOT_CONFORMING}:
+                return PadAnswer(sw)
+            return PadAnswer(sw, _TOLD.get(self._link.ask(ESCAPE, ESCAPE_WAS_FORBIDDEN, slot=self._slot).data))
+
     def reset(self) -> Atr:
         with self._until_error():
             self._atr = _power_on(self._link, self._slot, CardRemoved)
@@ -85,6 +121,35 @@ class SerialConnection(PowerOn):
     def _away(self) -> str | None:
         here = self._link.is_open and self._link.generation == self._generation
         return None if here else self._link.path
+
+
+class SerialPinPad:
+    """The keys of a reader with our firmware (`host_bridge.card.pin_entry.PinPad`)."""
+
+    def __init__(self, link: SerialLink, connection: Callable[[], SerialConnection | None]) -> None:
+        self._link, self._connection = link, connection
+        self.waiting = False
+
+    def verify(self, header: CommandApdu, limits: PadLimits) -> PadAnswer:
+        return self._enter(verify_request(header, limits), limits, entries=1)
+
+    def modify(self, header: CommandApdu, limits: PadLimits) -> PadAnswer:
+        return self._enter(change_request(header, limits), limits, entries=3)
+
+    def cancel(self) -> None:
+        """The reader still says what became of the PIN where the card has it by now."""
+        if self.waiting:
+            self._link.end_entry()
+
+    def _enter(self, request: PinRequest, limits: PadLimits, entries: int) -> PadAnswer:
+        connection = self._connection()
+        if connection is None:
+            raise CardMute("no card is connected")
+        self.waiting = True
+        try:
+            return connection.enter_pin(request, limits.forbidden, entries * limits.timeout_s)
+        finally:
+            self.waiting = False
 
 
 class SerialReader:
@@ -109,8 +174,17 @@ class SerialReader:
         self._slot = slot
         self._link = link or SerialLink(path, silence_s, total_s, open_port, monotonic)
         self._connection: SerialConnection | None = None
+        self._pad = SerialPinPad(self._link, lambda: self._connection)
+
+    @property
+    def pin_pad(self) -> SerialPinPad | None:
+        """None where the reader has none, or has not been asked yet."""
+        return self._pad if self._link.has_pad else None
 
     def card_present(self) -> bool:
+        """While a PIN is entered it still is: taking it ends the entry."""
+        if self._pad.waiting:
+            return True
         with self._link.busy:
             answer = self._link.ask(GET_SLOT_STATUS, slot=self._slot)
             if answer.failed and answer.error == ERROR_BAD_SLOT:

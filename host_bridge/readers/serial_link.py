@@ -13,15 +13,18 @@ import serial
 from host_bridge.readers.port_lock import PortLock
 from host_bridge.readers.reader import ReaderInUse, ReaderUnavailable
 from protocols.ccid.messages import (
+    ABORT,
     ANSWER_TO,
     ESCAPE,
     ESCAPE_FIRMWARE_NAME,
+    SECURE,
     XFR_BLOCK,
     Answer,
     Command,
     MessageError,
     is_answer,
 )
+from protocols.ccid.secure import ESCAPE_FEATURES
 from protocols.ccid.serial_frame import BAD_MESSAGE, MESSAGE, MORE_TIME, REFUSED, FrameParser, frame
 
 BAUD_RATE = 115200
@@ -69,7 +72,7 @@ class SerialLink:
     `busy` is held by whoever asks, and by a slot for as long as nobody else may.
 
     `generation` counts the times it was opened: what was powered before the last one no longer is.
-    `is_ours`: the reader runs our firmware.
+    `is_ours`: the reader runs our firmware; `has_pad`: and has keys for a PIN. Both are known once it was open.
     """
 
     def __init__(
@@ -88,23 +91,29 @@ class SerialLink:
         self._port: Port | None = None
         self._lock: PortLock | None = None
         self._seq = 0
-        self.is_ours = False
+        self._unwanted = threading.Event()
+        self.is_ours = self.has_pad = False
         self.generation = 0
 
     @property
     def is_open(self) -> bool:
         return self._port is not None
 
-    def ask(self, kind: int, data: bytes = b"", tries: int = TRIES, slot: int = 0) -> Answer:
+    def ask(self, kind: int, data: bytes = b"", tries: int = TRIES, slot: int = 0, *, holder_s: float = 0.0) -> Answer:
         """The answer of a slot to one command; `ReaderInUse`, or `ReaderUnavailable` where none comes.
 
         A lost or damaged answer is asked for again with the same bSeq. An XfrBlock only of our own firmware,
-        which then repeats the answer, or after a NAK: other readers would do it twice.
+        which then repeats the answer, or after a NAK: other readers would do it twice. `holder_s` is what the holder
+        of the card may take beside.
         """
         with self.busy:
             self._users.add(slot)
             self.open()
-            return self._ask(kind, data, tries, slot)
+            return self._ask(kind, data, tries, slot, holder_s)
+
+    def end_entry(self) -> None:
+        """From another thread: the reader is told that the PIN which it waits for is not wanted."""
+        self._unwanted.set()
 
     def open(self) -> None:
         """Take the port and find the reader behind it; nothing where that is done."""
@@ -121,6 +130,7 @@ class SerialLink:
         self.generation += 1
         name = self._ask(ESCAPE, ESCAPE_FIRMWARE_NAME, TRIES, 0).data
         self.is_ours = name.startswith(OUR_FIRMWARE)
+        self.has_pad = self.is_ours and not self._ask(ESCAPE, ESCAPE_FEATURES, TRIES, 0).failed
 
     def release(self, slot: int) -> None:
         """This slot needs the port no more; it is closed when none does."""
@@ -142,10 +152,11 @@ class SerialLink:
             if lock is not None:
                 lock.release()
 
-    def _ask(self, kind: int, data: bytes, tries: int, slot: int) -> Answer:
+    def _ask(self, kind: int, data: bytes, tries: int, slot: int, holder_s: float = 0.0) -> Answer:
         self._seq = self._seq + 1 & 0xFF
         command = Command(kind, slot, self._seq, data)
-        deadline = self._monotonic() + self._total_s
+        deadline = self._monotonic() + self._total_s + holder_s
+        self._unwanted.clear()
         try:
             for _ in range(tries):
                 answer, again = self._ask_once(command, deadline)
@@ -170,6 +181,10 @@ class SerialLink:
         parser = FrameParser(from_reader=True)
         heard = alive = self._monotonic()
         while (now := self._monotonic()) < min(alive + self._silence_s, deadline):
+            if command.kind == SECURE and self._unwanted.is_set():
+                self._unwanted.clear()
+                self._seq = self._seq + 1 & 0xFF
+                port.write(frame(Command(ABORT, command.slot, self._seq).to_bytes()))
             data = port.read(port.in_waiting or 1)
             if data:
                 heard = self._monotonic()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hardware.virtual.card_side import Chip
+from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.line_faults import Fault
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.reader import ReaderProcess
@@ -49,9 +50,11 @@ def link(tmp_path: Path) -> Path:
 def start_reader(interpreter: str, slot_folder: Path, link: Path) -> Iterator[StartReader]:
     with contextlib.ExitStack() as stack:
 
-        def start(atr: bytes | None = None, *faults: Fault, chip: Chip | None = None) -> ReaderProcess:
+        def start(
+            atr: bytes | None = None, *faults: Fault, chip: Chip | None = None, keypad: VirtualKeypad | None = None
+        ) -> ReaderProcess:
             slot = VirtualSlot(slot_folder, lambda path: chip or ChipWithAtr(path, atr), faults=faults)
-            process = ReaderProcess(slot, link=link, interpreter=interpreter)
+            process = ReaderProcess(slot, keypad=keypad, link=link, interpreter=interpreter)
             process.start()
             stack.callback(process.stop)
             return process
