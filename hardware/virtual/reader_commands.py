@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from hardware.virtual.chips import chip_at
+from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.line_faults import FaultsError, load_faults
+from hardware.virtual.pin_pad import FileKeys
 from hardware.virtual.reader import ReaderProcess, ReaderStartError
 from hardware.virtual.slot import VirtualSlot, sentence
 
@@ -35,11 +37,18 @@ def run(
     faults: Annotated[
         Path | None, typer.Option(help="故障脚本 · Script of how the card misbehaves on the line")
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="密码键盘按键文件：每行一个密码，或 clear、cancel"
+            " · File that is pressed on the reader's PIN pad and removed: a PIN on each line, or clear or cancel"
+        ),
+    ] = None,
     link: Annotated[Path | None, typer.Option(help="串口链接 · Symbolic link to make to the reader's pty")] = None,
 ) -> None:
     """运行虚拟读卡器，直到被终止 · Run a virtual reader until it is ended.
 
-    Prints one JSON line when ready: {"ready": true, "path": …, "interpreter": …, "slot": …, "sam": …}.
+    Prints one JSON line when ready: {"ready": true, "path": …, "interpreter": …, "slot": …, "sam": …, "keys": …}.
     """
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -50,7 +59,8 @@ def run(
                 raise ReaderStartError(f"{folder} is no folder")
         rules = load_faults(faults) if faults else ()
         slots = [VirtualSlot(slot, chip_at, _say, rules), *([VirtualSlot(sam, chip_at, _say)] if sam else [])]
-        reader = ReaderProcess(*slots, link=link)
+        keypad = VirtualKeypad(FileKeys(keys)) if keys else None
+        reader = ReaderProcess(*slots, keypad=keypad, link=link)
         reader.start()
     except (ReaderStartError, FaultsError) as error:
         _say(sentence("virtual_reader_not_started", reason=str(error)))
@@ -61,6 +71,7 @@ def run(
         "interpreter": reader.interpreter,
         "slot": str(slot),
         "sam": str(sam) if sam else None,
+        "keys": str(keys) if keys else None,
     }
     typer.echo(json.dumps(ready, ensure_ascii=False))
     sys.stdout.flush()

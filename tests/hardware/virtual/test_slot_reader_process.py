@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from hardware.virtual.card import VirtualCard
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.reader import CPYTHON, MICROPYTHON, find_micropython, firmware_command
+from host_bridge.card.commands import app as card_app
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardMute
 
@@ -54,6 +57,21 @@ def wait_gone(pid: int) -> None:
     while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_pin_is_pressed_on_its_keys_from_a_file(start: Start, tmp_path: Path) -> None:
+    slot, keys = tmp_path / "slot", tmp_path / "keys"
+    slot.mkdir()
+    make_card(load_person(DEFAULT_PERSON), slot / "employee.card")
+    pin = VirtualCard.open(slot / "employee.card").image.pin
+    assert pin is not None
+    ready = ready_line(start("--slot", str(slot), "--keys", str(keys)))
+    assert ready["keys"] == str(keys)
+    keys.write_text(f"{pin.digits}\n")
+    command = ["verify-pin", "--reader", f"serial:{ready['path']}", "--json"]
+    said = CliRunner().invoke(card_app, command)
+    assert json.loads(said.stdout)["verified"] is True, said.output
+    assert not keys.exists()
 
 
 def test_it_says_where_it_is_and_goes_cleanly(start: Start, tmp_path: Path) -> None:
