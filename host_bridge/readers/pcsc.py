@@ -2,16 +2,23 @@
 
 import threading
 
-from host_bridge.readers.pcsc_service import PcscService, ReaderState
+from host_bridge.readers.pcsc_service import MODIFY_PIN_DIRECT, VERIFY_PIN_DIRECT, PcscService, ReaderState
+from host_bridge.readers.pin_requests import USUAL_DIGITS, fixed_change_request, part_10, verify_request
 from host_bridge.readers.power_on import PowerOn
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderInUse
 from host_bridge.readers.traffic import log_exchange
 from protocols.iso7816.apdu import ApduError, CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr, AtrError
+from protocols.sscard.pad import SW_NOT_CONFORMING, PadAnswer, PadLimits
 
 
 class PcscConnection(PowerOn):
-    """The card of one power-on, for nobody else. The first error ends it: every later call raises the same."""
+    """The card of one power-on, for nobody else. The first error ends it: every later call raises the same.
+
+    `entering`: the holder is at the reader's keys.
+    """
+
+    entering = False
 
     def __init__(self, service: PcscService, busy: threading.RLock, name: str) -> None:
         super().__init__(busy)
@@ -19,6 +26,7 @@ class PcscConnection(PowerOn):
         self._handle = service.connect(name)
         self._generation = service.generation
         try:
+            self._features = service.features(self._handle)
             self._atr = self._read_atr()
         except ReaderError:
             service.disconnect(self._handle)
@@ -44,6 +52,23 @@ class PcscConnection(PowerOn):
         log_exchange(command, response)
         return response
 
+    @property
+    def takes_pins(self) -> bool:
+        """Whether the reader's driver lets the holder enter and change a PIN at the reader."""
+        return {VERIFY_PIN_DIRECT, MODIFY_PIN_DIRECT} <= set(self._features)
+
+    def enter_pin(self, feature: int, structure: bytes) -> PadAnswer:
+        """As long as the holder takes."""
+        with self._until_error():
+            self.entering = True
+            try:
+                answer = self._service.control(self._handle, self._name, self._features[feature], structure)
+                return PadAnswer(ResponseApdu.from_bytes(answer).sw)
+            except ApduError:
+                raise CardMute("no status word") from None
+            finally:
+                self.entering = False
+
     def reset(self) -> Atr:
         with self._until_error():
             self._service.reset(self._handle, self._name)
@@ -68,6 +93,25 @@ class PcscConnection(PowerOn):
             raise CardMute(str(error)) from None
 
 
+class PcscPinPad:
+    """The keys of a reader behind PC/SC (`host_bridge.card.pin_entry.PinPad`). It compares nothing."""
+
+    def __init__(self, connection: PcscConnection) -> None:
+        self._connection = connection
+
+    def verify(self, header: CommandApdu, limits: PadLimits) -> PadAnswer:
+        return self._connection.enter_pin(VERIFY_PIN_DIRECT, part_10(verify_request(header, limits)))
+
+    def modify(self, header: CommandApdu, limits: PadLimits) -> PadAnswer:
+        """Old and new PIN of `USUAL_DIGITS`."""
+        if not limits.min_digits <= USUAL_DIGITS <= limits.max_digits:
+            return PadAnswer(SW_NOT_CONFORMING)
+        return self._connection.enter_pin(MODIFY_PIN_DIRECT, part_10(fixed_change_request(header, limits)))
+
+    def cancel(self) -> None:
+        """PC/SC has no way: holder, card or time ends an entry."""
+
+
 class PcscReader:
     """One reader of PC/SC, by its whole name."""
 
@@ -79,8 +123,19 @@ class PcscReader:
         self._busy = threading.RLock()
         self._connection: PcscConnection | None = None
 
+    @property
+    def pin_pad(self) -> PcscPinPad | None:
+        """That of the card which is connected; None where the reader has none, or no card is."""
+        connection = self._connection
+        return PcscPinPad(connection) if connection is not None and connection.takes_pins else None
+
     def card_present(self) -> bool:
-        """Disturbs nobody; `ReaderInUse` while another program has the reader for itself."""
+        """Disturbs nobody; `ReaderInUse` while another program has the reader for itself.
+
+        While a PIN is entered it still is: PC/SC does not say anything else before that ends.
+        """
+        if self._connection is not None and self._connection.entering:
+            return True
         with self._busy:
             return self._state().card_present
 

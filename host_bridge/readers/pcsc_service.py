@@ -6,6 +6,10 @@ from typing import Any, NamedTuple
 
 from host_bridge.readers.reader import CardMute, CardRemoved, ReaderError, ReaderInUse, ReaderUnavailable
 
+VERIFY_PIN_DIRECT, MODIFY_PIN_DIRECT = 0x06, 0x07
+"""Features of PC/SC part 10, 2.3."""
+GET_FEATURE_REQUEST = 3400
+FEATURE_SIZE = 6
 LEAVES_WITHIN_MS = 1000
 """pcscd looks for the card every 0.4 s (reader.md A.6)."""
 
@@ -162,6 +166,24 @@ class PcscService:
             yield int(handle)
         finally:
             scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
+
+    def features(self, handle: int) -> dict[int, int]:
+        """Control codes of the features that this reader's driver has; none where it does not say."""
+        scard = self._scard
+        code, *answer = scard.SCardControl(handle, scard.SCARD_CTL_CODE(GET_FEATURE_REQUEST), [])
+        found = bytes(answer[0]) if code == scard.SCARD_S_SUCCESS else b""
+        entries = [found[at : at + FEATURE_SIZE] for at in range(0, len(found), FEATURE_SIZE)]
+        return {tag: int.from_bytes(value, "big") for tag, size, *value in entries if size == len(value) == 4}
+
+    def control(self, handle: int, name: str, code: int, data: bytes) -> bytes:
+        """What the reader's driver answers. `CardRemoved` as for `transmit`."""
+        try:
+            (answer,) = self._checked(self._scard.SCardControl(handle, code, list(data)), name)
+        except (CardMute, ReaderUnavailable):
+            if self._leaves(name):
+                raise CardRemoved("pulled during a PIN entry") from None
+            raise
+        return bytes(answer)
 
     def disconnect(self, handle: int) -> None:
         """Power off; harmless when pcscd or the card is gone."""

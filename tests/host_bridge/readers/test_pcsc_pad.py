@@ -1,0 +1,121 @@
+"""A PIN at our reader's keys through stock pcscd and libccid's profile GemPCPinPad (`reader.md A.7`)."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hardware.virtual.card import VirtualCard
+from hardware.virtual.keypad import VirtualKeypad
+from hardware.virtual.processes import wait_until
+from host_bridge.card.errors import PinCancelled, PinFormat, PinWrong
+from host_bridge.card.pin_entry import PinPad, PinRules, change_at_pad, pad_of, verify_at_pad
+from host_bridge.card.session import CardSession
+from host_bridge.readers.addresses import open_reader
+from host_bridge.readers.reader import CardRemoved, Reader
+from protocols.ccid.keypad import GREEN
+from protocols.iso7816.apdu import CommandApdu
+from protocols.sscard.pad import PadLimits
+from tests.host_bridge.readers.conftest import StartReader
+from tests.pcscd import Pcscd, card_present, demand
+
+RULES = PinRules(min_digits=6, forbidden=("000000",))
+NEW_PIN = "975318"
+VERIFY = CommandApdu(0x00, 0x20, 0x00, 0x00)
+
+
+@pytest.fixture
+def keypad() -> VirtualKeypad:
+    return VirtualKeypad(hold_s=0.021, gap_s=0.021)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Pcscd]:
+    demand()
+    (tmp_path / "pcscd").mkdir()
+    with Pcscd(tmp_path / "pcscd") as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def reader(daemon: Pcscd, start_reader: StartReader, link: Path, keypad: VirtualKeypad) -> Iterator[Reader]:
+    start_reader(keypad=keypad)
+    name = daemon.start_serial(link, "GemPCPinPad")
+    wait_until("the card", lambda: card_present(name))
+    opened = open_reader(f"pcsc:{name}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def card(slot_folder: Path) -> Path:
+    return slot_folder / "employee.card"
+
+
+def pin_of(card: Path) -> str:
+    pin = VirtualCard.open(card).image.pin
+    assert pin is not None
+    return pin.digits
+
+
+def opened(reader: Reader) -> tuple[CardSession, PinPad]:
+    session = CardSession(reader.connect())
+    pad = pad_of(reader)
+    assert pad is not None
+    return session, pad
+
+
+def test_a_pin_is_verified_and_changed_through_pcscd(reader: Reader, keypad: VirtualKeypad, card: Path) -> None:
+    old = pin_of(card)
+    session, pad = opened(reader)
+    keypad.press("9999", "ok")
+    with pytest.raises(PinWrong):
+        verify_at_pad(session, pad, RULES)
+    keypad.press(old, "ok")
+    assert verify_at_pad(session, pad, RULES) is None, "the centre's word counts"
+    assert session.read_file("DF04", "EF05")
+    keypad.press(old, "ok", NEW_PIN, "ok", NEW_PIN, "ok")
+    change_at_pad(session, pad, RULES)
+    assert pin_of(card) == NEW_PIN
+
+
+def test_what_comes_to_no_pin_has_the_words_of_part_10(reader: Reader, keypad: VirtualKeypad) -> None:
+    session, pad = opened(reader)
+    keypad.press("12", "cancel")
+    with pytest.raises(PinCancelled):
+        verify_at_pad(session, pad, RULES)
+    keypad.press("123", "ok")
+    with pytest.raises(PinFormat):
+        verify_at_pad(session, pad, RULES)
+    assert pad.verify(VERIFY, PadLimits(4, 16, 1)).sw == 0x6400
+    assert session.pin_tries() == 3
+
+
+def test_taking_the_card_ends_an_entry_and_the_reader_can_be_asked_meanwhile(
+    reader: Reader, keypad: VirtualKeypad, card: Path
+) -> None:
+    session, pad = opened(reader)
+    present = list[bool]()
+
+    def take() -> None:
+        wait_until("the pad", lambda: bool(keypad.lamps & GREEN))
+        present.append(reader.card_present())
+        card.unlink()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    with pytest.raises(CardRemoved):
+        verify_at_pad(session, pad, RULES)
+    thread.join()
+    assert present == [True]
+
+
+def test_a_reader_without_keys_has_no_pad(daemon: Pcscd, start_reader: StartReader, link: Path) -> None:
+    start_reader()
+    name = daemon.start_serial(link, "GemPCTwin")
+    wait_until("the card", lambda: card_present(name))
+    reader = open_reader(f"pcsc:{name}")
+    reader.connect()
+    assert pad_of(reader) is None
+    reader.close()
