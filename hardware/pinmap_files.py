@@ -20,6 +20,7 @@ PIO blocks; classes A and C without a front end.
 def files(pinmap: PinMap) -> dict[str, str]:
     """Text by path below the tree's root."""
     made = {f"firmware/boards/{name}/pins.py": board_pins(name, board) for name, board in pinmap.boards.items()}
+    made["host_bridge/readers/pins.py"] = raspberry_pi_pins(pinmap)
     return {**made, "docs/pins.md": page(pinmap), "hardware/harness.yml": harness(pinmap)}
 
 
@@ -54,6 +55,17 @@ KEYPAD_COLUMNS = {_tuple(map(_number, board.keypad.columns))}
 LEDS = {_tuple(map(_number, board.leds.values()))}  # {", ".join(board.leds)}
 BUZZER = {_number(board.buzzer)}
 '''
+
+
+def raspberry_pi_pins(pinmap: PinMap) -> str:
+    """The module of gpiozero's pin names."""
+    pulls = "".join(f'{pulled} = "{pin}"\n' for pulled, pin in pinmap.raspberry_pi.pulls.items())
+    return f'''"""Pins of the Raspberry Pi that pull the reader's inputs low, by gpiozero's names.
+
+Made by `make gen` from hardware/pinmap.toml.
+"""
+
+{pulls}'''
 
 
 def page(pinmap: PinMap) -> str:
