@@ -13,7 +13,7 @@ CLASS_BITS = {"A": 1, "B": 2, "C": 4}
 """Class indicator of ISO 7816-3 (`reader.md B.1`)."""
 DRIVEN_BY_THE_CHIP = "B"
 """The only class whose levels an RP2040 pin can give (`reader.md B.1`)."""
-PIO_BLOCKS = 2
+PIO_BLOCKS, STATE_MACHINES = 2, 4
 UARTS = ("GP0", "GP1"), ("GP4", "GP5"), ("GP8", "GP9"), ("GP12", "GP13"), ("GP16", "GP17"), ("GP20", "GP21")
 """TX and RX that one UART of the RP2040 can have (RP2040 data sheet, table of GPIO functions)."""
 
@@ -58,6 +58,7 @@ class PioPin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Power(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pin: str
     on: Level
+    rises_ms: int
 
 
 class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,8 +139,7 @@ class PinMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 yield f"{name}: {' and '.join(board.console)} are no UART for the console"
             for slot in board.slots:
                 yield from _slot_faults(f"{name}, slot {slot.name}", slot)
-            blocks = Counter(slot.io.pio for slot in board.slots)
-            yield from (f"{name}: two slots on PIO block {block}" for block, count in blocks.items() if count > 1)
+            yield from _block_faults(name, board)
             for pulled in self.raspberry_pi.pulls:
                 if pulled not in self.modules[board.module].inputs:
                     yield f"raspberry_pi: {pulled} is no input of {board.module}"
@@ -202,11 +202,19 @@ def _wire_faults(name: str, module: Module, used: tuple[Wire, ...]) -> Iterator[
             yield f"{what} is reserved: {module.reserved[wire.pin]}"
 
 
+def _block_faults(name: str, board: Board) -> Iterator[str]:
+    """One program drives a block's I/O and fills it; a pin takes a state machine of its own."""
+    used = Counter(pin.pio for slot in board.slots for pin in (slot.io, slot.clk))
+    for block, machines in used.items():
+        if block not in range(PIO_BLOCKS):
+            yield f"{name}: there is no PIO block {block}"
+        if machines > STATE_MACHINES:
+            yield f"{name}: {machines} pins on the {STATE_MACHINES} state machines of PIO block {block}"
+    both = {slot.io.pio for slot in board.slots} & {slot.clk.pio for slot in board.slots}
+    yield from (f"{name}: PIO block {block} drives I/O and has no room for CLK" for block in both)
+
+
 def _slot_faults(name: str, slot: Slot) -> Iterator[str]:
-    if slot.io.pio != slot.clk.pio:
-        yield f"{name}: I/O in PIO block {slot.io.pio}, CLK in {slot.clk.pio}"
-    if slot.io.pio not in range(PIO_BLOCKS):
-        yield f"{name}: there is no PIO block {slot.io.pio}"
     if slot.front_end is None:
         yield from (f"{name}: class {each} needs a front end" for each in slot.classes if each != DRIVEN_BY_THE_CHIP)
         if slot.overcurrent is None:

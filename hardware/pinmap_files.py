@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent
 PAGE_HEAD = """# Pins
 
 Made by `make gen` from `hardware/pinmap.toml`, the only list of pins written by hand. `hardware/pinmap.py` refuses a
-pin that is used twice, not brought out, reserved, or an input where an output is wanted; I/O and CLK of a slot in two
-PIO blocks; classes A and C without a front end.
+pin that is used twice, not brought out, reserved, or an input where an output is wanted; I/O and CLK in one PIO block,
+which the program for I/O fills; classes A and C without a front end.
 """
 
 
@@ -33,16 +33,16 @@ def board_pins(name: str, board: Board) -> str:
     )
     return f'''"""Pins of the board `{name}`, made by `make gen` from hardware/pinmap.toml.
 
-One item per slot in every tuple but the last four. VCC powers the card at VCC_ON, PRESENT tells of a card at CARD_IN;
-OVERCURRENT is a pin and its level, None where PRESENT changes for that too.
+One item per slot in every tuple but the last four. VCC powers the card at VCC_ON and is there after VCC_RISES_MS;
+PRESENT tells of a card at CARD_IN; OVERCURRENT is a pin and its level, None where PRESENT changes for that too.
 """
 
 # I/O, CLK, RST, VCC, PRESENT
 SLOTS = (
 {rows})
-PIO_BLOCKS = {_tuple(slot.io.pio for slot in slots)}
 CLASSES = {_tuple(slot.class_indicator for slot in slots)}  # class indicator: 1 A, 2 B, 4 C
 VCC_ON = {_tuple(slot.vcc.on for slot in slots)}
+VCC_RISES_MS = {_tuple(slot.vcc.rises_ms for slot in slots)}
 CARD_IN = {_tuple(slot.present.in_ for slot in slots)}
 OVERCURRENT: "tuple[tuple[int, int] | None, ...]" = ({overcurrent})
 

@@ -1,7 +1,7 @@
 """Pins of the board `pico`, made by `make gen` from hardware/pinmap.toml.
 
-One item per slot in every tuple but the last four. VCC powers the card at VCC_ON, PRESENT tells of a card at CARD_IN;
-OVERCURRENT is a pin and its level, None where PRESENT changes for that too.
+One item per slot in every tuple but the last four. VCC powers the card at VCC_ON and is there after VCC_RISES_MS;
+PRESENT tells of a card at CARD_IN; OVERCURRENT is a pin and its level, None where PRESENT changes for that too.
 """
 
 # I/O, CLK, RST, VCC, PRESENT
@@ -9,9 +9,9 @@ SLOTS = (
     (2, 3, 4, 5, 6),  # card
     (9, 10, 11, 12, 13),  # SAM
 )
-PIO_BLOCKS = (0, 1)
 CLASSES = (2, 2)  # class indicator: 1 A, 2 B, 4 C
 VCC_ON = (1, 1)
+VCC_RISES_MS = (3, 3)
 CARD_IN = (0, 0)
 OVERCURRENT: "tuple[tuple[int, int] | None, ...]" = ((7, 0), (27, 0))
 
