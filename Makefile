@@ -64,7 +64,7 @@ fuzz: ## throw bytes at everything that reads a card, and cut every write of a v
 bench-journal: ## measure the terminal's commit, its backlog, and recovery after kill -9
 	$(RUN)python -m tests.bench.journal $(ARGS)
 
-bench-reader: ## measure an APDU through each driver
+bench-reader: ## measure the firmware per APDU, its PIO timing, drivers against the bare pty, recovery (ARGS=--json)
 	$(RUN)python -m tests.bench.reader $(ARGS)
 
 bench-card: ## count APDUs and line time of reading a card, against record by record (ARGS=--json)
