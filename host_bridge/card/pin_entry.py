@@ -87,18 +87,23 @@ def verify_at_pad(session: CardSession, keys: PinPad, rules: PinRules) -> bool |
     return answer.was_forbidden if rules.forbidden else None
 
 
+def check_new(new: bytearray, repeat: bytearray, rules: PinRules) -> None:
+    """`PinMismatch`, `PinFormat` or `PinForbidden` where a card may not have this new PIN."""
+    if not hmac.compare_digest(new, repeat):
+        raise PinMismatch
+    if len(new) < rules.min_digits:
+        raise PinFormat(rules.min_digits)
+    if _is_forbidden(new, rules):
+        raise PinForbidden
+
+
 def change_typed(session: CardSession, old: bytearray, new: bytearray, repeat: bytearray, rules: PinRules) -> None:
     """`CardSession.change_pin` after a look at the new PIN; all three are wiped, whatever happens.
 
     `PinMismatch`, `PinFormat` and `PinForbidden` before the card is asked.
     """
     try:
-        if not hmac.compare_digest(new, repeat):
-            raise PinMismatch
-        if len(new) < rules.min_digits:
-            raise PinFormat(rules.min_digits)
-        if _is_forbidden(new, rules):
-            raise PinForbidden
+        check_new(new, repeat, rules)
         session.change_pin(old, new)
     finally:
         for digits in (old, new, repeat):

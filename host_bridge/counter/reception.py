@@ -29,7 +29,7 @@ class Reception:
         holder = self._slot.session.read_holder()
         visit = visit.holder_read(holder)
         yield visit
-        known = self._ask(PersonQuery(holder.certno, issuer.card_no, visit.med_type))
+        known = ask_centre(self._link, self._books, PersonQuery(holder.certno, issuer.card_no, visit.med_type))
         visit = visit.answered(known)
         key = card_refusal(issuer, known, self._books.today())
         if key is not None:
@@ -39,13 +39,15 @@ class Reception:
             visit = visit.noticed("visit_first_use")
         yield visit
 
-    def _ask(self, query: PersonQuery) -> Known:
-        answer = self._link.ask(query, ASK_S)
-        if isinstance(answer, PersonAnswer):
-            return self._books.learn(query.certno, answer)
-        if answer is None:
-            return self._books.recall(query.certno)
-        try:
-            return Known("centre", unknown=text_of(answer.number).key)
-        except KeyError:
-            return Known("centre", unknown="visit_card_unknown")
+
+def ask_centre(link: Centre, books: Books, query: PersonQuery) -> Known:
+    """What the centre knows of a person, otherwise what is remembered."""
+    answer = link.ask(query, ASK_S)
+    if isinstance(answer, PersonAnswer):
+        return books.learn(query.certno, answer)
+    if answer is None:
+        return books.recall(query.certno)
+    try:
+        return Known("centre", unknown=text_of(answer.number).key)
+    except KeyError:
+        return Known("centre", unknown="visit_card_unknown")

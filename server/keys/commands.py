@@ -1,5 +1,7 @@
 """`ssc server key …`: simulated root keys, requests of agency terminals, the book of uses."""
 
+from typing import Annotated
+
 import typer
 from rich.console import Console
 from rich.table import Column, Table
@@ -27,23 +29,24 @@ _USES: dict[str, str] = {
     "reset_pin": "密码重置",
 }
 """What a key is wanted for, in words."""
+KeyVersion = Annotated[int, typer.Option("--key-version", min=1, max=3, help="密钥版本 · version of the keys")]
 
 key = typer.Typer(no_args_is_help=True, help="密钥服务 · The key service")
 
 
 @key.command()
-def init(config: ConfigFile, as_json: AsJson = False) -> None:
-    """装入仿真根密钥 · Load the root keys of simulated cards into the token; real keys there are left alone."""
+def init(config: ConfigFile, key_version: KeyVersion = 1, as_json: AsJson = False) -> None:
+    """装入仿真根密钥 · Load a version of the simulated cards' root keys into the token; what is there is left alone."""
     with edge(as_json=as_json):
         token = roots(load_config(config))
         if token is None:
             raise CentreError("key_service_absent")
         try:
-            loaded = token.load(_simulated())
+            loaded = token.load(_simulated(key_version))
         finally:
             token.close()
     if as_json:
-        print_json({"loaded": loaded, "simulated": True})
+        print_json({"loaded": loaded, "key_version": key_version, "simulated": True})
     else:
         typer.echo(f"已装入 {loaded} 个仿真根密钥 · {loaded} simulated root keys loaded")
 
@@ -128,11 +131,10 @@ def _time(ms: int) -> str:
     return rfc3339(moment(ms))[:19].replace("T", " ")
 
 
-def _simulated() -> dict[Root, bytes]:
-    """The keys of each table of a card version, in each of their versions."""
+def _simulated(version: int) -> dict[Root, bytes]:
+    """The keys of each table of a card version, in one of their versions."""
     return {
         Root(row.name, tables.algorithm, version): simulated_root(tables.algorithm, row, version)
         for tables in map(card_files, versions())
         for row in tables.keys.rows
-        for version in tables.keys.versions
     }

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -54,13 +55,14 @@ def record_for(
     terminal: str = TERMINAL,
     epoch: int = 1,
     brokers: tuple[Broker, ...] = (Broker("127.0.0.1", 1),),
+    role: Literal["counter", "agency"] = "counter",
 ) -> bytes:
     """The exact bytes of an enrolment record; with a blank, which a second serialising would lose."""
     record = EnrolmentRecord(
         terminal=terminal,
         epoch=epoch,
         bucket=bucket(terminal),
-        role="counter",
+        role=role,
         fixmedins_code="H11010100001",
         fixmedins_name="模拟药店",
         city="110000",

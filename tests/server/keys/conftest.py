@@ -15,7 +15,7 @@ from server.keys.roots import Root
 from server.keys.service import KeyService
 from server.keys.token import NAMES, RootMissing, Token, VersionMissing
 from tests.server.conftest import Bench
-from tests.server.keys.softhsm import new_token, use_in_this_process
+from tests.server.keys.softhsm import memory, new_token, use_in_this_process
 
 VECTORS: dict[str, Any] = tomllib.loads(
     (Path(__file__).parents[2] / "vectors" / "sscard" / "security.toml").read_text("utf-8")
@@ -25,11 +25,12 @@ LOADED = ("RKSSSE", "RK1DF04", "IRK", "UKSSSE", "UK1DF04", "PUK", "STK")
 
 
 @pytest.fixture
-def part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeysPart:
+def part(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeysPart]:
     """An empty token."""
-    part = new_token(tmp_path / "softhsm")
-    use_in_this_process(part, monkeypatch)
-    return part
+    with memory() as directory:
+        part = new_token(directory)
+        use_in_this_process(part, monkeypatch)
+        yield part
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from host_bridge.enrol import enrol, open_journal
 from host_bridge.link.link import Link
 from host_bridge.readers.virtual import VirtualReader
 from tests.server.conftest import Mosquitto, wait_until
-from tests.server.keys.softhsm import new_token
+from tests.server.keys.softhsm import memory, new_token
 from tests.server.test_run import Site
 
 INSTITUTION = ("--institution", "H11010200001", "--name", "示范社区", "--city", "110000")
@@ -64,17 +64,18 @@ class Terminals:
 
 @pytest.fixture
 def terminals(mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminals]:
-    part = new_token(tmp_path / "softhsm")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm" / "softhsm2.conf"))
-    site = Site(mosquitto)
-    keys = f'[keys]\nmodule = "{part.module}"\ntoken = "{part.token}"\npin_file = "{part.pin_file}"\n'
-    site.config.write_text(site.config.read_text() + keys)
-    site.ssc("key", "init", "--json")
-    site.ssc("broker-files")
-    site.run()
     with ExitStack() as stack:
+        directory = stack.enter_context(memory())
+        part = new_token(directory)
+        monkeypatch.setenv("SOFTHSM2_CONF", str(directory / "softhsm2.conf"))
+        site = Site(mosquitto)
+        stack.callback(site.close)
+        keys = f'[keys]\nmodule = "{part.module}"\ntoken = "{part.token}"\npin_file = "{part.pin_file}"\n'
+        site.config.write_text(site.config.read_text() + keys)
+        site.ssc("key", "init", "--json")
+        site.ssc("broker-files")
+        site.run()
         yield Terminals(site, tmp_path, stack)
-    site.close()
 
 
 def locked(version: str) -> CardImage:
@@ -140,6 +141,15 @@ def test_an_agency_unblocks_a_2_00_card_by_command(terminals: Terminals, tmp_pat
     assert unblock(0) == {"unblocked": True, "tries": 3}
     assert VirtualCard.open(card.path).image.pin == Pin("135790", 3, 3)
     assert unblock(1)["error"]["number"] == "K-113"
+    booked = terminals.site.ssc("ledger", "--json")["events"]
+    assert [(each["kind"], each["mode"], each["number"]) for each in booked] == [
+        ("pin", None, None),
+        ("pin", "unblock", "K-113"),
+        ("pin", None, None),
+        ("pin", "unblock", None),
+        ("pin", None, None),
+        ("pin", "unblock", "K-113"),
+    ]
 
 
 def test_a_2_00_file_behind_pin_and_key_is_read_in_3des(terminals: Terminals) -> None:

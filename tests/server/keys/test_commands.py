@@ -17,7 +17,7 @@ from server.config import KeysPart
 from server.errors import number
 from server.keys.roots import Root
 from server.keys.service import KeyService
-from server.keys.token import Token
+from server.keys.token import Token, VersionMissing
 from server.store.store import Store
 from tests.server.conftest import NOW, Bench
 from tests.server.keys.conftest import Counter, PlainRoots
@@ -48,18 +48,21 @@ def with_keys(config: Path, part: KeysPart) -> Path:
     return config
 
 
-def test_init_loads_the_simulated_roots_once(config: Path, part: KeysPart) -> None:
+def test_init_loads_a_version_of_the_simulated_roots_once(config: Path, part: KeysPart) -> None:
     with_keys(config, part)
     first = ssc(config, "init")
-    assert first["simulated"]
+    assert (first["simulated"], first["key_version"]) == (True, 1)
     assert first["loaded"] > 50
-    assert ssc(config, "init") == {"loaded": 0, "simulated": True}
+    assert ssc(config, "init")["loaded"] == 0
+    assert ssc(config, "init", "--key-version", "3")["loaded"] == first["loaded"]
     token = Token(part)
     factors = [b"99000000", b"990100sx"]
-    for algorithm, version in product((1, 3), (1, 2, 3)):
+    for algorithm, version in product((1, 3), (1, 3)):
         root = simulated_root(algorithm, card_keys("3.00").key("RKSSSE"), version)
         found = token.card_key(Root("RKSSSE", algorithm, version), *factors)
         assert found == diversify(algorithm, root, *factors)
+    with pytest.raises(VersionMissing):
+        token.card_key(Root("RKSSSE", 3, 2), *factors)
     token.close()
 
 
