@@ -100,11 +100,16 @@ class Pcscd:
 
         `escapes`: the driver hands those of its clients on.
         """
+        conf = f'FRIENDLYNAME "{DEVICE}"\nDEVICENAME {port}:{profile}\nLIBPATH {SERIAL_DRIVER}\n'
+        (name,) = self.start_with(conf, escapes=escapes)
+        return name
+
+    def start_with(self, conf: str, *, escapes: bool = False) -> list[str]:
+        """With the readers of this configuration and no other: their names, once pcscd has opened all."""
         from host_bridge.readers.addresses import list_pcsc_readers
 
-        (self._config / "serial").write_text(
-            f'FRIENDLYNAME "{DEVICE}"\nDEVICENAME {port}:{profile}\nLIBPATH {SERIAL_DRIVER}\n'
-        )
+        count = conf.count("FRIENDLYNAME")
+        (self._config / "serial").write_text(conf)
         more = ""
         if escapes:
             options = self._config.with_name("Info.plist")
@@ -113,8 +118,8 @@ class Pcscd:
             options.write_text(before.replace(ESCAPES.format(0), ESCAPES.format(1)))
             more = f" && mount --bind {options} {DRIVER_OPTIONS}"
         self._start(more)
-        (reader,) = wait_until("its reader", list_pcsc_readers)
-        return reader.address.removeprefix("pcsc:")
+        found = wait_until("its readers", lambda: readers if len(readers := list_pcsc_readers()) == count else None)
+        return [reader.address.removeprefix("pcsc:") for reader in found]
 
     @property
     def log(self) -> str:

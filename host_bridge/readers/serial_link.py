@@ -53,9 +53,9 @@ class Port(Protocol):
     def close(self) -> None: ...
 
 
-def open_port(path: str) -> Port:
+def open_port(path: str) -> serial.Serial:
     """115200 8N2, exclusively; `OSError` where it cannot be had."""
-    port: Port = serial.Serial(
+    return serial.Serial(
         path,
         BAUD_RATE,
         stopbits=serial.STOPBITS_TWO,
@@ -63,7 +63,6 @@ def open_port(path: str) -> Port:
         write_timeout=WRITE_S,
         exclusive=True,
     )
-    return port
 
 
 class SerialLink:

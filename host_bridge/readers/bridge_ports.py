@@ -1,0 +1,251 @@
+"""The bridge's ports: the reader's, held alone while it is there, and a pty per slot that stays (`reader.md A.6`)."""
+
+import contextlib
+import errno
+import os
+import pty
+import select
+import termios
+import time
+import tty
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+from host_bridge.readers.bridge import READER, Bridge
+from host_bridge.readers.port_lock import PortLock
+from host_bridge.readers.reader import ReaderError, ReaderInUse
+from host_bridge.readers.serial_link import open_port
+
+CHUNK = 4096
+BUSY_EVERY_S = 0.02
+REOPEN_EVERY_S = 0.5
+POWER_OFF_WITHIN_S = 1.0
+
+
+class BridgeError(Exception):
+    """A link cannot be made; the text says which and why."""
+
+
+class FilePort(Protocol):
+    """What the bridge needs of pyserial's port."""
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class Wire:
+    """An open line that never makes anybody wait."""
+
+    def __init__(self, file: int) -> None:
+        self.file = file
+        self._unsent = b""
+        os.set_blocking(file, False)
+
+    @property
+    def unsent(self) -> bool:
+        """Whether `flush` is to be called when the line takes bytes again."""
+        return bool(self._unsent)
+
+    def read(self) -> bytes:
+        """What is there, b"" for nothing; `OSError` where the line is gone."""
+        try:
+            data = os.read(self.file, CHUNK)
+        except BlockingIOError:
+            return b""
+        if not data:
+            raise OSError(errno.EIO, "the line is gone")
+        return data
+
+    def write(self, data: bytes) -> None:
+        """All of it or, where nobody takes what was written before, none. `OSError` where the line is gone."""
+        if not self._unsent:
+            self._unsent = data
+            self.flush()
+
+    def flush(self) -> None:
+        """As much of what is left as the line takes now."""
+        with contextlib.suppress(BlockingIOError):
+            self._unsent = self._unsent[os.write(self.file, self._unsent) :]
+
+
+class LinkedPty(Wire):
+    """A pty with a name of its own, which stays however often it is opened and closed."""
+
+    def __init__(self, link: Path) -> None:
+        """`BridgeError` where there is something else of that name, or no folder for it."""
+        master, self._slave = pty.openpty()
+        super().__init__(master)
+        tty.setraw(self._slave)
+        self._link, self._path = link, Path(os.ttyname(self._slave))
+        try:
+            if link.exists() and not link.is_symlink():
+                raise BridgeError(f"{link} is there and is no link")
+            new = link.with_name(f".{link.name}.{os.getpid()}")
+            new.symlink_to(self._path)
+            new.replace(link)
+        except OSError as error:
+            self.close()
+            raise BridgeError(f"{link}: {error.strerror}") from None
+        except BridgeError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """The link goes too, where it is still ours."""
+        with contextlib.suppress(OSError):
+            if self._link.readlink() == self._path:
+                self._link.unlink()
+        os.close(self.file)
+        os.close(self._slave)
+
+
+class BridgePorts:
+    """Runs the bridge on one port. While the reader is away its port is looked for twice a second.
+
+    `changed` hears whether the reader is here, once at first and at every change, and who holds its port if that is
+    the reason.
+    """
+
+    def __init__(
+        self,
+        port: str,
+        links: Iterable[Path],
+        changed: Callable[[bool, ReaderInUse | None], None],
+        *,
+        open_port: Callable[[str], FilePort] = open_port,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`BridgeError` where a link cannot be made."""
+        self._path, self._changed = port, changed
+        self._open_port, self._monotonic = open_port, monotonic
+        self._port: FilePort | None = None
+        self._wire: Wire | None = None
+        self._lock: PortLock | None = None
+        self._told: tuple[bool, bool] | None = None
+        self._look_at = monotonic()
+        self._stopped, self._stop = os.pipe()
+        self._ptys: list[LinkedPty] = []
+        try:
+            for link in links:
+                self._ptys.append(LinkedPty(link))
+        except BridgeError:
+            self._close_ptys()
+            raise
+        self._bridge = Bridge(len(self._ptys))
+
+    @property
+    def reader_name(self) -> str:
+        """What the reader calls itself, "" where it was never here."""
+        return self._bridge.reader_name
+
+    def stop(self) -> None:
+        """Makes `run` return; may be called from anywhere, signal handlers too."""
+        os.write(self._stop, b"\0")
+
+    def run(self) -> None:
+        """Until `stop`: cards are powered off, the port is let go, the links are removed. Once only."""
+        try:
+            while not self._turn():
+                pass
+            os.read(self._stopped, 1)
+            self._bridge.power_off(self._monotonic())
+            deadline = self._monotonic() + POWER_OFF_WITHIN_S
+            while self._wire is not None and self._bridge.busy and self._monotonic() < deadline:
+                self._turn()
+        finally:
+            self._close()
+            self._close_ptys()
+            os.close(self._stopped)
+            os.close(self._stop)
+
+    def _turn(self) -> bool:
+        """Wait for something and deal with it; whether to stop."""
+        self._look()
+        wires: list[Wire] = [*self._ptys, *([self._wire] if self._wire else [])]
+        limit = BUSY_EVERY_S if self._bridge.busy else REOPEN_EVERY_S
+        files = [self._stopped, *(wire.file for wire in wires)]
+        readable, writable, _ = select.select(files, [wire.file for wire in wires if wire.unsent], [], limit)
+        for slot, line in enumerate(self._ptys):
+            if line.file in readable:
+                self._bridge.from_host(slot, line.read(), self._monotonic())
+            if line.file in writable:
+                line.flush()
+        self._serve_reader(readable, writable)
+        self._bridge.tick(self._monotonic())
+        self._send()
+        if self._bridge.hung:
+            self._close()
+            self._send()
+        return self._stopped in readable
+
+    def _serve_reader(self, readable: list[int], writable: list[int]) -> None:
+        wire = self._wire
+        if wire is None:
+            return
+        try:
+            if wire.file in readable:
+                self._bridge.from_reader(wire.read(), self._monotonic())
+            if wire.file in writable:
+                wire.flush()
+        except OSError:
+            self._close()
+            return
+        if self._bridge.here:
+            self._tell(True, None)
+
+    def _send(self) -> None:
+        while taken := self._bridge.outgoing():
+            for to, data in taken:
+                if to != READER:
+                    self._ptys[to].write(data)
+                elif self._wire is not None:
+                    try:
+                        self._wire.write(data)
+                    except OSError:
+                        self._close()
+
+    # The reader's port
+
+    def _look(self) -> None:
+        now = self._monotonic()
+        if self._wire is not None or now < self._look_at:
+            return
+        self._look_at = now + REOPEN_EVERY_S
+        try:
+            self._lock = PortLock.acquire(self._path)
+            self._port = self._open_port(self._path)
+            self._wire = Wire(self._port.fileno())
+        except ReaderInUse as error:
+            self._close(error)
+            return
+        except (OSError, ValueError, termios.error, ReaderError) as error:
+            taken = isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EBUSY)
+            self._close(ReaderInUse(self._path, None, "") if taken else None)
+            return
+        self._bridge.reader_came(now)
+        self._send()
+
+    def _close(self, holder: ReaderInUse | None = None) -> None:
+        """Harmless when closed."""
+        self._wire = None
+        port, self._port = self._port, None
+        lock, self._lock = self._lock, None
+        with contextlib.suppress(OSError, termios.error):
+            if port is not None:
+                port.close()
+        if lock is not None:
+            lock.release()
+        self._bridge.reader_left(self._monotonic())
+        self._tell(False, holder)
+
+    def _tell(self, here: bool, holder: ReaderInUse | None) -> None:
+        now = here, holder is not None
+        if now != self._told:
+            self._told = now
+            self._changed(here, holder)
+
+    def _close_ptys(self) -> None:
+        for line in self._ptys:
+            line.close()
