@@ -99,7 +99,7 @@ class MemoryLine(ContactLine):
     def wait_clocks(self, count: int) -> None:
         pass
 
-    def send(self, data: "bytes | bytearray") -> None:
+    def send(self, data: "bytes | bytearray | memoryview") -> None:
         self._said = self.replies[self._next]
         self._next += 1
 
