@@ -129,11 +129,11 @@ class CcidDevice:
 
     def serve(self) -> None:
         """Take what the host has sent and answer it; call at least every `QUIET_MS`."""
+        if self._parser.partial and elapsed_ms(self._heard) >= QUIET_MS:
+            self._take(self._parser.give_up())
         self._hear()
         for slot in self._slots:
             slot.poll()
-        if self._parser.partial and elapsed_ms(self._heard) > QUIET_MS:
-            self._take(self._parser.give_up())
         while self._next is not None:
             command, self._next = self._next, None
             self._host.write(frame(command.echo()))

@@ -222,6 +222,10 @@ class Host:
         """Byte for byte."""
         self._port.write(frame(command.to_bytes()))
 
+    def write(self, data: bytes) -> None:
+        """Bytes that need be no frame."""
+        self._port.write(data)
+
     def next(self) -> tuple[int, bytes]:
         """Kind and bytes of what comes next."""
         deadline = time.monotonic() + WITHIN_S

@@ -1,7 +1,10 @@
 """CCID commands as a host sends them, answer by answer (`reader.md A.2`; CCID 1.1, chapter 6)."""
 
+import time
+
 import pytest
 
+from firmware.ccid_device import QUIET_MS
 from hardware.virtual.processes import wait_until
 from protocols.ccid.messages import (
     ABORT,
@@ -26,8 +29,9 @@ from protocols.ccid.messages import (
     SLOT_STATUS,
     T0_APDU,
     XFR_BLOCK,
+    Command,
 )
-from protocols.ccid.serial_frame import EMPTIED, FILLED, MESSAGE, MORE_TIME
+from protocols.ccid.serial_frame import EMPTIED, FILLED, MESSAGE, MORE_TIME, frame
 from protocols.iso7816.line import CLK, VCC
 from tests.firmware.conftest import OpenHost
 from tests.firmware.rig import ANSWER, READ, RUNNING, ScriptedCard, well
@@ -273,3 +277,16 @@ def test_a_host_hears_of_a_card_that_asks_for_time_without_end(open_host: OpenHo
     kinds, answer = host.heard()
     assert MORE_TIME in kinds
     assert (answer.failed, answer.error) == (True, MUTE)
+
+
+def test_half_a_frame_is_given_up_however_soon_the_host_tries_again(open_host: OpenHost) -> None:
+    """What comes after a pause belongs to a new frame, and is not counted to the length that the old one told."""
+    host, _ = open_host(well())
+    host.write(frame(Command(XFR_BLOCK, 0, 0x80, bytes(261)).to_bytes())[:100])
+    for _ in range(4):
+        time.sleep(1.25 * QUIET_MS / 1000)
+        last = host.send(GET_SLOT_STATUS)
+    answered = [host.heard()[1].seq]
+    while answered[-1] != last.seq:
+        answered.append(host.heard()[1].seq)
+    assert len(answered) > 1, "answered as they came, not all of them given up together"
