@@ -36,6 +36,7 @@ gen: ## write everything that is derived from data
 	$(RUN)python -m protocols.sscard.page > docs/card-files.md
 	$(RUN)python -m hardware.virtual.faults_page > docs/card-faults.md
 	$(RUN)python -m hardware.virtual.people_page > docs/gallery.md
+	$(RUN)python -m host_bridge.conformance.reader.page > docs/reader-conformance.md
 	$(RUN)python -m hardware.pinmap_files
 
 gen-check: ## fail where a derived file has drifted
@@ -44,6 +45,7 @@ gen-check: ## fail where a derived file has drifted
 	$(RUN)python -m protocols.sscard.page | diff -u docs/card-files.md -
 	$(RUN)python -m hardware.virtual.faults_page | diff -u docs/card-faults.md -
 	$(RUN)python -m hardware.virtual.people_page | diff -u docs/gallery.md -
+	$(RUN)python -m host_bridge.conformance.reader.page | diff -u docs/reader-conformance.md -
 	$(RUN)python -m hardware.pinmap_files --check
 
 soak: ## kill terminal, broker and centre under load (ARGS='--kills 200 --settlements 2000 --seed 1 --json')

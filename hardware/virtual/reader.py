@@ -103,7 +103,8 @@ class ReaderProcess:
             while not all(end.wait_connected(LOOK_EVERY_S) for end in self._ends):
                 if not self.running() or time.monotonic() > deadline:
                     raise ReaderStartError("the firmware did not start")
-            self._make_link()
+            if self._link is not None:
+                make_link(self._link, self.path)
         except BaseException:
             self.stop()
             raise
@@ -139,7 +140,8 @@ class ReaderProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._remove_link()
+        if self._link is not None:
+            remove_link(self._link, self.path)
         for descriptor in (self._master, self._slave):
             if descriptor is not None:
                 os.close(descriptor)
@@ -170,16 +172,18 @@ class ReaderProcess:
             start_new_session=True,
         )
 
-    def _make_link(self) -> None:
-        if self._link is None:
-            return
-        if self._link.exists() and not self._link.is_symlink():
-            raise ReaderStartError(f"{self._link} is there and is no link")
-        new = self._link.with_name(f".{self._link.name}.{os.getpid()}")
-        new.symlink_to(self.path)
-        new.replace(self._link)
 
-    def _remove_link(self) -> None:
-        if self._link is not None and self._link.is_symlink() and self._link.readlink() == Path(self.path):
-            with contextlib.suppress(FileNotFoundError):
-                self._link.unlink()
+def make_link(link: Path, target: str) -> None:
+    """Point to a pty; `ReaderStartError` where something else is there."""
+    if link.exists() and not link.is_symlink():
+        raise ReaderStartError(f"{link} is there and is no link")
+    new = link.with_name(f".{link.name}.{os.getpid()}")
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def remove_link(link: Path, target: str) -> None:
+    """Unless it points elsewhere by now."""
+    if link.is_symlink() and link.readlink() == Path(target):
+        with contextlib.suppress(FileNotFoundError):
+            link.unlink()

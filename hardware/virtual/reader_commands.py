@@ -11,10 +11,12 @@ import typer
 
 from hardware.firmware_files import BOOT_ON_BOARD, FirmwareError, application_files, board_image, version_in
 from hardware.virtual.chips import chip_at
+from hardware.virtual.faulty_reader import FaultyReader
 from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.line_faults import FaultsError, load_faults
 from hardware.virtual.pin_pad import FileKeys
 from hardware.virtual.reader import ReaderProcess, ReaderStartError, install_files
+from hardware.virtual.reader_faults import fault_named
 from hardware.virtual.slot import VirtualSlot, sentence
 from protocols.release.bundle import manifest_of
 
@@ -39,6 +41,9 @@ def run(  # noqa: PLR0917 - each is an option of the command
     ] = None,
     faults: Annotated[
         Path | None, typer.Option(help="故障脚本 · Script of how the card misbehaves on the line")
+    ] = None,
+    reader_fault: Annotated[
+        str | None, typer.Option(help="读卡器的故障，如 lrc_ignored · a fault of the reader, see reader-conformance.md")
     ] = None,
     keys: Annotated[
         Path | None,
@@ -69,7 +74,9 @@ def run(  # noqa: PLR0917 - each is an option of the command
         keypad = VirtualKeypad(FileKeys(keys)) if keys else None
         if files is not None and not (files / BOOT_ON_BOARD).exists():
             install_files(files, _image())
-        reader = ReaderProcess(*slots, keypad=keypad, link=link, files=None if files is None else files.absolute())
+        own = None if files is None else files.absolute()
+        sound = ReaderProcess(*slots, keypad=keypad, link=None if reader_fault else link, files=own)
+        reader = FaultyReader(sound, fault_named(reader_fault), link) if reader_fault else sound
         reader.start()
     except (ReaderStartError, FaultsError, FirmwareError, OSError) as error:
         _say(sentence("virtual_reader_not_started", reason=str(error)))

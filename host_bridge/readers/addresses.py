@@ -39,12 +39,12 @@ def open_reader(address: str) -> Reader:
     scheme, colon, rest = address.partition(":")
     if not colon or not rest:
         raise AddressError(f"{address!r} is no reader address: {FORMS}")
-    if scheme == SERIAL:
+    if (port := serial_path(address)) is not None:
         from host_bridge.readers.serial import SerialReader  # noqa: PLC0415 - one scheme's parts only
         from host_bridge.readers.serial_link import shared_link  # noqa: PLC0415
 
-        path, _, slot = rest.partition("#")
-        return SerialReader(path, _slot(slot, address), link=shared_link(path))
+        path, slot = port
+        return SerialReader(path, slot, link=shared_link(path))
     if scheme == PCSC:
         from host_bridge.readers.pcsc import PcscReader  # noqa: PLC0415
 
@@ -54,6 +54,15 @@ def open_reader(address: str) -> Reader:
 
         return VirtualReader(rest)
     raise AddressError(f"{address!r}: unknown scheme {scheme!r}, known are {FORMS}")
+
+
+def serial_path(address: str) -> tuple[str, int] | None:
+    """Port and slot of a `serial:` address, None for another scheme; `AddressError`."""
+    scheme, _, rest = address.partition(":")
+    if scheme != SERIAL:
+        return None
+    path, _, slot = rest.partition("#")
+    return path, _slot(slot, address)
 
 
 def list_serial_readers() -> tuple[FoundReader, ...]:

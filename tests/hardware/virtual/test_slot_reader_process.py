@@ -20,6 +20,7 @@ from hardware.virtual.reader import CPYTHON, MICROPYTHON, find_micropython, firm
 from host_bridge.card.commands import app as card_app
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardMute
+from protocols.iso7816.apdu import CommandApdu
 
 WITHIN_S = 30.0
 RUN = [sys.executable, "-c", "from hardware.virtual.reader_commands import app; app()", "run"]
@@ -152,3 +153,28 @@ def test_cpython_runs_the_same_files_where_micropython_is_missing(monkeypatch: p
     monkeypatch.setattr("hardware.virtual.reader.find_micropython", lambda: None)
     interpreter, command = firmware_command(None)
     assert (interpreter, command[0]) == (CPYTHON, sys.executable)
+
+
+def test_a_reader_may_have_a_fault_of_its_own(start: Start, tmp_path: Path) -> None:
+    """Every 6Cxx is 6700; the rest is as it was."""
+    link = tmp_path / "reader"
+    slot = tmp_path / "slot"
+    slot.mkdir()
+    make_card(load_person(DEFAULT_PERSON), slot / "employee.card")
+    arguments = ("--slot", str(slot), "--link", str(link), "--reader-fault", "wrong_length_as_error")
+    process = start(*arguments)
+    assert ready_line(process)["path"] == str(link.readlink())
+    reader = open_reader(f"serial:{link}")
+    connection = reader.connect()
+    assert connection.transmit(CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)).sw == 0x9000
+    assert connection.transmit(CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=9)).sw == 0x6700
+    reader.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WITHIN_S) == 0
+    assert not link.is_symlink()
+
+
+def test_a_fault_that_there_is_not_is_no_reader(start: Start, tmp_path: Path) -> None:
+    process = start("--slot", str(tmp_path), "--reader-fault", "gone")
+    _, errors = process.communicate(timeout=WITHIN_S)
+    assert (process.returncode, "no reader has the fault gone" in errors) == (1, True)
