@@ -4,6 +4,7 @@ from firmware.board import Board
 from firmware.files import FileSystem, fact_of, firmware_files
 from firmware.slot_error import SlotError
 from firmware.ticks import elapsed_ms, ticks_ms
+from firmware.trace import MAX_SECONDS, Trace
 from firmware.update import Update
 from firmware.version import VERSION
 from protocols.ccid.messages import (
@@ -33,6 +34,9 @@ from protocols.ccid.service import (
     PROTOCOL_VERSION,
     RESTART,
     STARTED,
+    TRACE_READ,
+    TRACE_START,
+    TRACE_STOP,
     UPDATE_BEGIN,
     UPDATE_CHECK,
     UPDATE_CONFIRM,
@@ -90,6 +94,7 @@ class Service:
         """
         self._board, self._files, self._base = board, files, base
         self._update = Update(files, root, board.name)
+        self._trace = Trace(board.contact_lines)
         self.restarts = False
         self._uptime = Uptime()
         self._log = EventLog(self._uptime)
@@ -134,10 +139,23 @@ class Service:
         if function == EVENTS:
             found = self._log.since(_number(arguments, 4), MAX_DATA // EVENT_SIZE)
             return b"".join([event.to_bytes() for event in found])
+        if function == TRACE_START:
+            self._start_trace(_number(arguments, 2))
+            return b""
+        if function == TRACE_STOP:
+            self._trace.stop()
+            return b""
+        if function == TRACE_READ:
+            return self._trace.read(_number(arguments, 4))
         if function == RESTART:
             self._restart(_number(arguments, 4))
             return b""
         raise SlotError(ERROR_NOT_SUPPORTED)
+
+    def _start_trace(self, seconds: int) -> None:
+        if not 1 <= seconds <= MAX_SECONDS:
+            raise SlotError(ERROR_BAD_LENGTH)
+        self._trace.start(seconds)
 
     def _updated(self, function: int, arguments: bytes) -> bytes:
         update = self._update

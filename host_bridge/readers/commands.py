@@ -12,6 +12,7 @@ from host_bridge.readers.addresses import FoundReader, list_pcsc_readers, list_s
 from host_bridge.readers.port_lock import Holder
 from host_bridge.readers.reader import ReaderUnavailable
 from host_bridge.readers.service_commands import info, log
+from host_bridge.readers.trace_command import trace
 from host_bridge.readers.update_commands import manifest, update
 from protocols.texts.catalogue import texts
 
@@ -21,6 +22,7 @@ app = typer.Typer(no_args_is_help=True)
 app.command()(info)
 app.command()(log)
 app.command()(manifest)
+app.command()(trace)
 app.command()(update)
 
 

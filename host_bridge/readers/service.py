@@ -15,6 +15,9 @@ from protocols.ccid.service import (
     FILE,
     HELLO,
     PROTOCOL_VERSION,
+    TRACE_READ,
+    TRACE_START,
+    TRACE_STOP,
     Counters,
     Event,
     FileFact,
@@ -23,6 +26,7 @@ from protocols.ccid.service import (
     events_from_bytes,
     request,
 )
+from protocols.ccid.trace import TraceEntry, entries_from_bytes
 
 
 class NotOurs(ReaderError):
@@ -124,6 +128,27 @@ class ReaderService:
                 more = events_from_bytes(self.ask(EVENTS, number.to_bytes(4, "little")))
                 if not more or more[0].number < number:
                     return found
+                found += more
+
+    def start_trace(self, seconds: int) -> None:
+        """Of the contact lines, for at most so long; what was kept before is gone."""
+        self.ask(TRACE_START, seconds.to_bytes(2, "little"))
+
+    def stop_trace(self) -> None:
+        self.ask(TRACE_STOP)
+
+    def trace(self) -> tuple[int, list[TraceEntry]]:
+        """How many entries are lost, and those the reader still has, oldest first."""
+        first: int | None = None
+        found: list[TraceEntry] = []
+        with _understood():
+            while True:
+                wanted = 0 if first is None else first + len(found)
+                number, more = entries_from_bytes(self.ask(TRACE_READ, wanted.to_bytes(4, "little")))
+                if first is None or number != wanted:
+                    first, found = number, []
+                if not more:
+                    return first, found
                 found += more
 
     def ask(self, function: int, arguments: bytes = b"") -> bytes:

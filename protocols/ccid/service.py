@@ -20,6 +20,9 @@ FILE = 0x02  # index, 2 bytes -> FileFact of the files that run, sorted by path;
 COUNTERS = 0x03  # CCID slot -> Counters
 EVENTS = 0x04  # first number wanted, 4 bytes -> as many Events as fit, oldest first
 RESTART = 0x05  # starts as in Hello, 4 bytes; another number is of a restart that has happened
+TRACE_START = 0x20  # seconds, 2 bytes
+TRACE_STOP = 0x21
+TRACE_READ = 0x22  # first number wanted, 4 bytes -> number of the first, 4 bytes, and entries (`protocols.ccid.trace`)
 
 # Functions of an update, in this order
 UPDATE_BEGIN = 0x10  # size and SHA-256 of the manifest, 2 and 32 bytes -> length held

@@ -22,6 +22,7 @@ from protocols.ccid.service import (
     events_from_bytes,
     request,
 )
+from protocols.ccid.trace import TraceEntry, entries_from_bytes
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[2] / "vectors/ccid/service.json").read_text())
 
@@ -58,9 +59,28 @@ def test_answers_are_as_typed() -> None:
         )
 
 
+def test_a_trace_is_as_typed() -> None:
+    vector = VECTORS["trace"]
+    entries = [TraceEntry(*fields) for fields in vector["entries"]]
+    assert entries_from_bytes(bytes.fromhex(vector["bytes"])) == (vector["first"], entries)
+    written = vector["first"].to_bytes(4, "little") + b"".join(entry.to_bytes() for entry in entries)
+    assert written == bytes.fromhex(vector["bytes"])
+
+
+@given(st.tuples(u32, st.integers(0, 15), st.integers(0, 4), st.integers(0, 7), st.booleans(), u8))
+def test_a_trace_entry_survives_the_line(fields: tuple[Any, ...]) -> None:
+    entry = TraceEntry(*fields)
+    assert TraceEntry.from_bytes(entry.to_bytes()) == entry
+
+
 @pytest.mark.parametrize(("kind", "data"), [(kind, each) for kind, found in VECTORS["bad"].items() for each in found])
 def test_other_bytes_are_refused(kind: str, data: str) -> None:
-    parse = {"hello": Hello.from_bytes, "counters": Counters.from_bytes, "events": events_from_bytes}[kind]
+    parse: Any = {
+        "hello": Hello.from_bytes,
+        "counters": Counters.from_bytes,
+        "events": events_from_bytes,
+        "trace": entries_from_bytes,
+    }[kind]
     with pytest.raises(ServiceError):
         parse(bytes.fromhex(data))
 
