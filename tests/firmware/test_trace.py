@@ -97,7 +97,7 @@ class Line(ContactLine):
         self.gives: list[int | None] = []
         self.taken = b""
 
-    def send(self, data: "bytes | bytearray") -> None:
+    def send(self, data: "bytes | bytearray | memoryview") -> None:
         self.taken += data
 
     def receive(self, count: int, limit_ms: int) -> bytes:
