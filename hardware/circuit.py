@@ -1,6 +1,6 @@
 """The reader's circuit, a board at a time: parts by reference and what is joined, wired after the pin map.
 
-`hardware.circuit_rules` checks it with SKiDL and draws it.
+`hardware.circuit_rules` checks it with SKiDL, `hardware.drawing` draws it.
 """
 
 from collections import Counter
