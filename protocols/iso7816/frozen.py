@@ -8,8 +8,9 @@ class Frozen:
 
     def _freeze(self, *values: object) -> None:
         """Set the fields in the order of `FIELDS`."""
-        for name, value in zip(self.FIELDS, values):  # noqa: B905 - MicroPython's zip has no strict
-            object.__setattr__(self, name, value)
+        fields = self.FIELDS
+        for place in range(len(fields)):  # MicroPython allocates for every step of a zip
+            object.__setattr__(self, fields[place], values[place])
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("frozen: " + name)
