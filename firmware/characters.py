@@ -3,7 +3,7 @@
 from firmware.contact_line import CharacterDamaged, ContactLine
 from firmware.slot_error import SlotError
 from firmware.ticks import elapsed_ms, ticks_ms
-from protocols.ccid.messages import ERROR_ABORTED, ERROR_PARITY
+from protocols.ccid.messages import ERROR_ABORTED, ERROR_HARDWARE, ERROR_PARITY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,15 +26,19 @@ class Characters:
         self._told_busy = ticks_ms()
 
     def ask(self, data: "bytes | bytearray | memoryview") -> None:
-        """Send these, after forgetting what nobody asked for."""
+        """Send these, after forgetting what nobody asked for; as `send`."""
         self._line.drop_received()
-        self._line.send(data)
+        self.send(data)
 
     def send(self, data: "bytes | bytearray | memoryview") -> None:
-        self._line.send(data)
+        """`SlotError` where the card refuses a character again and again."""
+        try:
+            self._line.send(data)
+        except CharacterDamaged:
+            raise SlotError(ERROR_PARITY)  # noqa: B904 - MicroPython does not chain
 
     def receive(self, count: int, limit_ms: int) -> bytes:
-        """As the line's; `SlotError` for a damaged character and for a host that waits no more."""
+        """As the line's; `SlotError` for a damaged character, overcurrent, and a host that waits no more."""
         started = ticks_ms()
         while True:
             due = BUSY_MS - elapsed_ms(self._told_busy)
@@ -48,5 +52,7 @@ class Characters:
                 characters = self._line.receive(count, max(0, min(due, left)))
             except CharacterDamaged:
                 raise SlotError(ERROR_PARITY)  # noqa: B904 - MicroPython does not chain
+            if self._line.overcurrent:
+                raise SlotError(ERROR_HARDWARE)
             if characters or self._line.gone or left <= due:
                 return characters

@@ -13,18 +13,20 @@ class LineLost(Exception):
 
 
 class CharacterDamaged(Exception):
-    """A character from the card had wrong parity, and so had its repetitions where it was asked for any."""
+    """A character from the card or to it had wrong parity, and so had its repetitions where it was asked for any."""
 
 
 class ContactLine:
     """One card's contacts; bits, parity, error signal and guard time are the board's business.
 
     `present`: a card is in now. `gone`: a card left since the slot last cleared this.
+    `overcurrent`: the card drew too much since the slot last cleared this.
     `classes`: what the board can drive, bits of the class indicator.
     """
 
     present = False
     gone = False
+    overcurrent = False
     classes = CLASS_B
 
     def poll(self) -> None:
@@ -58,11 +60,11 @@ class ContactLine:
         raise NotImplementedError
 
     def send(self, data: "bytes | bytearray | memoryview") -> None:
-        """These characters, each after the other."""
+        """These characters, each after the other; `CharacterDamaged` where the card refuses one again and again."""
         raise NotImplementedError
 
     def receive(self, count: int, limit_ms: int) -> bytes:
-        """1 to `count` characters as they come; b"" after `limit_ms`, or at once when the card is gone.
+        """1 to `count` characters as they come; b"" after `limit_ms`, at once when the card is gone or without power.
 
         `CharacterDamaged` in the place of the first that cannot be read.
         """

@@ -11,6 +11,7 @@ from protocols.ccid.messages import (
     ERROR_BAD_LENGTH,
     ERROR_CLASS,
     ERROR_DEACTIVATED,
+    ERROR_HARDWARE,
     ERROR_MUTE,
     ERROR_PARITY,
     ERROR_PROCEDURE_BYTE,
@@ -43,8 +44,8 @@ DARK_CLOCKS = 200 * CLOCK_KHZ  # how long a mute card is without power before it
 IMPLICIT = 0x10  # bit 5 of TA2: the speed is not told
 
 _SPEED_ERRORS = (ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE)
-_STOPS = (ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE, ERROR_ABORTED)
-_STOPS_T1 = (ERROR_MUTE, ERROR_ABORTED)  # a damaged block is asked for again by the host
+_STOPS = (ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE, ERROR_ABORTED, ERROR_HARDWARE)
+_STOPS_T1 = (ERROR_MUTE, ERROR_ABORTED, ERROR_HARDWARE)  # a damaged block is asked for again by the host
 
 
 class Slot:
@@ -52,6 +53,7 @@ class Slot:
 
     In the middle of a session that shows as an active card that stays mute until the next power-on: to libccid
     an inactive one has been removed (`reader.md A.2`).
+    So does one that drew too much current, but for its error.
     A speed at which a card answered no command is not agreed upon again while that card is in.
     """
 
@@ -76,8 +78,10 @@ class Slot:
         return ICC_INACTIVE if self._atr is None else ICC_ACTIVE
 
     def poll(self) -> None:
-        """Notice a card that left, also when another took its place."""
+        """Notice a card that left, also when another took its place, and one that draws too much."""
         self._line.poll()
+        if self._line.overcurrent:
+            self._deactivate()
         if self._line.gone:
             self._unfit = []
             if self._atr is not None:
@@ -96,6 +100,7 @@ class Slot:
         if not classes & self._line.classes:
             raise SlotError(ERROR_CLASS)
         self._characters.begin()
+        self._line.overcurrent = False
         if self._atr is None:
             self._line.gone = False
         try:
@@ -131,7 +136,7 @@ class Slot:
         if self._atr is None:
             raise SlotError(ERROR_DEACTIVATED if self._line.present else ERROR_MUTE)
         if not self._activation.powered:
-            raise SlotError(ERROR_MUTE)
+            raise SlotError(ERROR_HARDWARE if self._line.overcurrent else ERROR_MUTE)
 
     # Speed
 

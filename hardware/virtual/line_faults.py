@@ -11,7 +11,7 @@ from protocols.iso7816.atr import CLASS_A, classes_of
 from protocols.iso7816.pps import DEFAULT_FI_DI
 
 Phase = Literal["atr", "pps", "command", "block"]
-Deed = Literal["insert", "replace", "damage", "pause", "mute", "pull", "single", "refuse", "extend"]
+Deed = Literal["insert", "replace", "damage", "pause", "mute", "pull", "single", "refuse", "extend", "overcurrent"]
 MAX_EXTENSION = 255
 
 
@@ -27,7 +27,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     insert: `characters` before it, `count` times, 0 without end, `ms` before each. replace: `characters` in its place.
     damage: its parity stays wrong. pause: `ms` before it. mute: nothing from it on, until the next reset. pull: the
     card leaves. single: every byte of the command has a procedure byte of its own. refuse: the PPS gets an answer
-    without PPS1. extend: in T=1 the card asks for `count` times the block waiting time before it answers.
+    without PPS1. extend: in T=1 the card asks for `count` times the block waiting time before it answers. overcurrent:
+    the card draws too much and loses its power.
     A rule holds in `times` phases after the first `spared` ones (0: in all), at `speed` and in `classes` (such as `AB`)
     alone where those are given.
     """
@@ -70,6 +71,7 @@ class Sent(NamedTuple):
     damaged: bool = False
     endless: bool = False
     pulled: bool = False
+    overcurrent: bool = False
 
 
 class _Script(msgspec.Struct, forbid_unknown_fields=True):
@@ -165,6 +167,9 @@ class Faults:
                     case "pull":
                         self._mute = True
                         yield Sent(b"", speed, pulled=True)
+                    case "overcurrent":
+                        self._mute = True
+                        yield Sent(b"", speed, overcurrent=True)
                     case "single" | "refuse" | "extend":
                         pass
             if not self._mute and sent:

@@ -23,6 +23,7 @@ from protocols.iso7816.line import (
     CONTACTS,
     CONTACTS_OFF,
     DAMAGED,
+    OVERCURRENT,
     PRESENT,
     RST,
     SPEED,
@@ -273,6 +274,10 @@ class VirtualSlot:
             if sent.pulled:
                 self._refused = self._file
                 self._remove()
+            elif sent.overcurrent:
+                self._contacts = CONTACTS_OFF
+                self._waiting.clear()
+                self._send(message(OVERCURRENT, 0))
             elif sent.damaged or sent.speed != self._speed:
                 self._send(message(DAMAGED, 0) * len(sent.characters))
             else:

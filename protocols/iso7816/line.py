@@ -12,6 +12,7 @@ PRESENT = 0x03  # slot to reader: 1 a card is in, 0 none
 SPEED = 0x04  # reader to slot: Fi and Di of the characters that follow
 DAMAGED = 0x05  # slot to reader: a character whose parity stayed wrong however often it was sent
 CLASS = 0x06  # reader to slot: what VCC will be, one bit of the class indicator
+OVERCURRENT = 0x07  # slot to reader: the card drew too much, and the contacts are off; the value says nothing
 
 VCC = 0x01
 RST = 0x02
@@ -19,7 +20,7 @@ CLK = 0x04
 CONTACTS_OFF = 0x00
 
 MESSAGE_SIZE = 2
-KINDS = (CHARACTER, CONTACTS, PRESENT, SPEED, DAMAGED, CLASS)
+KINDS = (CHARACTER, CONTACTS, PRESENT, SPEED, DAMAGED, CLASS, OVERCURRENT)
 
 
 class LineError(ValueError):

@@ -6,7 +6,14 @@ import pytest
 
 from host_bridge.readers.reader import CardMute, CardRemoved
 from host_bridge.readers.serial import SerialReader
-from protocols.ccid.messages import GET_PARAMETERS, ICC_POWER_ON, SET_PARAMETERS, XFR_BLOCK
+from protocols.ccid.messages import (
+    GET_PARAMETERS,
+    ICC_ACTIVE,
+    ICC_INACTIVE,
+    ICC_POWER_ON,
+    SET_PARAMETERS,
+    XFR_BLOCK,
+)
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from tests.firmware.conftest import Misbehave
 from tests.firmware.rig import Host
@@ -16,6 +23,8 @@ READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
 SELECTED, VERSION = ResponseApdu(b"", 0x611E), ResponseApdu(bytes.fromhex("0304322E3030"), 0x9000)
 QUICK = ("waiting=30", "slack=400", "atr_start=50", "atr_gap=300", "atr_total=3000", "exchange=2500")
 
+HARDWARE = 0xFB
+"""bError."""
 OFFERS_96, OFFERS_13, AT_ONCE_96 = (bytes.fromhex(atr) for atr in ("3B1096", "3B1013", "3B90961000"))
 """TA1 96; TA1 13; TA1 96 and TA2 00, which is specific mode at T=0."""
 
@@ -89,6 +98,37 @@ def test_a_failed_command_ends_the_connection_and_the_next_one_works(misbehave: 
         connection = reader.connect()
         assert connection.transmit(SELECT_SSSE) == SELECTED
         assert connection.transmit(READ_VERSION) == VERSION
+
+
+TOO_MUCH = {
+    "in the answer to reset": {"phase": "atr", "at": 3, "times": 1},
+    "before the procedure byte": {"phase": "command", "spared": 1, "times": 1},
+    "within the data": {"phase": "command", "at": 4, "spared": 1, "times": 1},
+}
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+def test_a_card_that_draws_too_much_is_dark_until_the_next_power_on(misbehave: Misbehave, name: str) -> None:
+    in_reset = "reset" in name
+    with closing(Host(misbehave(fault(does="overcurrent", **TOO_MUCH[name]), *QUICK).path)) as host:
+        answer = host.ask(ICC_POWER_ON)
+        if in_reset:
+            assert (answer.failed, answer.error, answer.icc) == (True, HARDWARE, ICC_INACTIVE)
+        else:
+            host.ask(XFR_BLOCK, SELECT_SSSE.to_tpdu().hex())
+            for _ in range(2):
+                answer = host.ask(XFR_BLOCK, READ_VERSION.to_tpdu().hex())
+                assert (answer.failed, answer.error, answer.icc) == (True, HARDWARE, ICC_ACTIVE)
+        assert not host.ask(ICC_POWER_ON).failed
+        assert host.ask(XFR_BLOCK, READ_VERSION.to_tpdu().hex()).data == VERSION.to_bytes()
+
+
+def test_our_driver_says_that_a_card_draws_too_much(misbehave: Misbehave) -> None:
+    script = fault(phase="atr", does="overcurrent")
+    with closing(SerialReader(misbehave(script, *QUICK).path, silence_s=3.0)) as reader:
+        with pytest.raises(CardMute, match="too much current"):
+            reader.connect()
+        assert reader.card_present()
 
 
 @pytest.mark.parametrize("at", [0, 4, 8])

@@ -16,6 +16,7 @@ from protocols.iso7816.line import (
     CLASS,
     CONTACTS,
     DAMAGED,
+    OVERCURRENT,
     PRESENT,
     SPEED,
     LineError,
@@ -92,10 +93,10 @@ class SocketLine(ContactLine):
     def receive(self, count: int, limit_ms: int) -> bytes:
         started = ticks_ms()
         left = limit_ms
-        while not self._held and not self.gone and left > 0:
+        while not self._held and not self.gone and not self.overcurrent and left > 0:
             self._pump(left)
             left = limit_ms - elapsed_ms(started)
-        if self.gone:
+        if self.gone or self.overcurrent:
             return b""
         if self._held and self._held[0] is None:
             self._held = self._held[1:]
@@ -148,6 +149,8 @@ class SocketLine(ContactLine):
         elif kind == CONTACTS:
             self._contacts = value
             self._held = []
+        elif kind == OVERCURRENT:
+            self.overcurrent = True
         elif kind == PRESENT:
             self.gone = self.gone or (self.present and not value)
             self.present = bool(value)
