@@ -3,12 +3,13 @@
 from firmware.ticks import elapsed_ms, ticks_ms
 from protocols.ccid.keypad import LAYOUT
 
-STABLE_MS = 20  # contacts bounce for less
 REFUSED = -1
 
 
 class Keypad:
-    """The wires of `LAYOUT`."""
+    """The wires of `LAYOUT`. Contacts bounce for less than `stable_ms`."""
+
+    stable_ms = 20
 
     def columns(self, row: int) -> int:
         """The columns, one bit each, that this row pulls when it alone is driven."""
@@ -40,7 +41,7 @@ class KeyScanner:
         if closed != self._closed:
             self._closed, self._since = closed, before
             return None
-        if elapsed_ms(self._since) < STABLE_MS:
+        if elapsed_ms(self._since) < self._keypad.stable_ms:
             return None
         if not closed:
             self._held, self._refused = 0, False

@@ -30,12 +30,10 @@ OpenPad = Callable[..., tuple[Host, ScriptedSlot, VirtualKeypad]]
 FEATURES, WAS_FORBIDDEN = "6A", "50494E02"
 NOT_FORBIDDEN, FORBIDDEN, NOT_COMPARED = b"\x00", b"\x01", b"\x02"
 UNSUPPORTED, PROTOCOL, CANCELLED, TIMED_OUT, MUTE, ABORTED = 0x00, 0xF6, 0xEF, 0xF0, 0xFE, 0xFF
-DEACTIVATED = 0xF3
-HOLD_S = 0.021
+HOLD_S = 0.006
 
 VERIFY = "00 00 810000 1004 02 00 0000 00 000000 00200000"
 """VERIFY of 4 to 16 packed digits, as long as they are (ssc-card.md 5)."""
-VERIFY_IN_1_S = "00 01 810000 1004 02 00 0000 00 000000 00200000"
 VERIFY_AT_TIMEOUT = "00 01 810000 1004 06 00 0000 00 000000 00200000"
 VERIFY_AT_SIX = "00 00 810000 0604 01 00 0000 00 000000 00200000"
 VERIFY_ASCII = "00 00 820800 0804 02 01 0904 00 000000 0020000108FFFFFFFFFFFFFFFF"
@@ -110,16 +108,13 @@ def test_what_is_entered_reaches_the_card(open_pad: OpenPad, request_: str, pres
     answer = host.ask(SECURE, request_)
     assert (answer.kind, answer.failed, answer.data) == (DATA_BLOCK, False, b"\x90\x00")
     assert card.commands == [sent.replace(" ", "")]
-    wait_until("the lamps to go out", lambda: keypad.lamps == 0)
 
 
 @pytest.mark.parametrize(
     ("request_", "pressed", "error", "data"),
     [
         (VERIFY, ["123", "ok"], 0, "6403"),
-        (VERIFY, ["1234", "clear", "ok"], 0, "6403"),
         (VERIFY, ["1234", "cancel"], CANCELLED, ""),
-        (VERIFY_IN_1_S, ["1234"], TIMED_OUT, ""),
         (CHANGE, ["1234", "ok", "12345", "ok"], 0, "6403"),
         (CHANGE, ["1234", "ok", "654321", "ok", "65432", "ok"], 0, "6402"),
         (CHANGE, ["1234", "ok", "cancel"], CANCELLED, ""),
@@ -143,6 +138,7 @@ def test_time_may_take_the_place_of_ok(open_pad: OpenPad) -> None:
     keypad.press("1234")
     assert host.ask(SECURE, VERIFY_AT_TIMEOUT).data == b"\x90\x00"
     assert card.commands == ["00200000021234"]
+    keypad.press("123")
     assert host.ask(SECURE, VERIFY_AT_TIMEOUT).error == TIMED_OUT
     assert len(card.commands) == 1
 
@@ -150,10 +146,12 @@ def test_time_may_take_the_place_of_ok(open_pad: OpenPad) -> None:
 def test_the_host_is_told_that_the_holder_takes_time(open_pad: OpenPad) -> None:
     host, _, keypad = open_pad(Chip())
     host.send(SECURE, VERIFY)
-    kinds = [host.next()[0] for _ in range(4)]
-    assert kinds == [MESSAGE, MORE_TIME, MORE_TIME, MORE_TIME]
+    kinds = [host.next()[0] for _ in range(3)]
+    assert kinds == [MESSAGE, MORE_TIME, MORE_TIME]
+    assert waits(keypad)
     keypad.press("1234", "ok")
     assert next_answer(host).data == b"\x90\x00"
+    wait_until("the lamps to go out", lambda: keypad.lamps == 0)
 
 
 def test_abort_ends_an_entry_and_both_are_answered(open_pad: OpenPad) -> None:
@@ -199,7 +197,7 @@ def test_taking_the_card_ends_an_entry(open_pad: OpenPad) -> None:
     slot.pull()
     answer = next_answer(host)
     assert (answer.error, answer.icc) == (MUTE, ICC_ABSENT)
-    wait_until("the lamps to go out", lambda: keypad.lamps == 0)
+    assert not waits(keypad)
 
 
 def test_a_host_that_lost_the_answer_gets_it_again_and_nobody_is_asked_twice(open_pad: OpenPad) -> None:

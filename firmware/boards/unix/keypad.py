@@ -40,6 +40,10 @@ class KeypadSocket:
 
 
 class SocketKeypad(Keypad):
+    """Its contacts bounce from one scan to the next."""
+
+    stable_ms = 5
+
     def __init__(self, wires: KeypadSocket) -> None:
         self._wires = wires
 

@@ -20,7 +20,7 @@ FRESH = {"pin": "000000"}
 
 @pytest.fixture
 def keypad() -> VirtualKeypad:
-    return VirtualKeypad(hold_s=0.021, gap_s=0.021)
+    return VirtualKeypad(hold_s=0.006, gap_s=0.006)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ VERIFY = CommandApdu(0x00, 0x20, 0x00, 0x00)
 
 @pytest.fixture
 def keypad() -> VirtualKeypad:
-    return VirtualKeypad(hold_s=0.021, gap_s=0.021)
+    return VirtualKeypad(hold_s=0.006, gap_s=0.006)
 
 
 @pytest.fixture

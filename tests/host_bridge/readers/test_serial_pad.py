@@ -83,7 +83,7 @@ class Line:
 
 @pytest.fixture
 def keypad() -> VirtualKeypad:
-    return VirtualKeypad(hold_s=0.021, gap_s=0.021, bounces=1)
+    return VirtualKeypad(hold_s=0.006, gap_s=0.006, bounces=1)
 
 
 @pytest.fixture
