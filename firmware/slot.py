@@ -67,6 +67,7 @@ class Slot:
         self._protocol: "int | None" = None
         self._parameters: "T0Parameters | T1Parameters" = T0Parameters(DEFAULT_FI_DI, 0, 1)
         self._fresh = False  # nothing was sent since the reset
+        self._pps_failed = False  # the host's, since the reset
         self._proven = False  # a command was answered since the reset
         self._unfit: "list[int]" = []
 
@@ -116,7 +117,7 @@ class Slot:
         warm = self._atr is not None and activation.powered and activation.icc_class & classes
         self._atr = None
         atr = activation.warm_reset() if warm else activation.activate(classes)
-        self._atr, self._fresh, self._proven = atr, True, False
+        self._atr, self._fresh, self._pps_failed, self._proven = atr, True, False, False
         self._protocol, speed = _mode(atr)
         self._set_parameters(self._told_by_atr(speed))
         return atr.to_bytes()
@@ -234,14 +235,17 @@ class Slot:
         The card has its block waiting time `extension` times where that is not 0. A block that arrived damaged leaves
         the card powered: the host asks for it again.
         Whether a block is well made is between host and card: libccid repeats one that has lost half of its CRC.
-        A PPS straight after the reset gives the card's answer, whatever it is.
+        A PPS straight after the reset gives the card's answer, whatever it is. After one that failed the card is reset
+        before the next, for pcscd asks again without a reset.
         """
         self.check_active()
         self._characters.begin()
         try:
-            if self._fresh and is_pps(command):
+            if is_pps(command) and (self._fresh or self._pps_failed):
+                if self._pps_failed:
+                    self._power_on(self._activation.icc_class)
                 answer = self._pps(command)
-                self._take_pps(command, answer)
+                self._pps_failed = not self._take_pps(command, answer)
                 return answer
             if self._protocol not in (T0, T1):
                 raise SlotError(ERROR_PROTOCOL)

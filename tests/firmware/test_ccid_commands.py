@@ -134,6 +134,22 @@ def test_a_host_may_send_the_pps_itself(open_host: OpenHost) -> None:
     assert host.ask(XFR_BLOCK, PPS_96).error == BAD_LENGTH, "only straight after the reset"
 
 
+def test_a_host_may_try_again_after_a_pps_that_failed(open_host: OpenHost) -> None:
+    """As pcscd does, which resets no card that it has powered: only a reset lets the card hear another PPS."""
+    card = ScriptedCard({4: bytes.fromhex(PPS_95), 9: ANSWER}, atrs=(OFFERS_96,))
+    host, slot = open_host(card)
+    host.ask(ICC_POWER_ON)
+    assert host.ask(XFR_BLOCK, PPS_96).data.hex().upper() == PPS_95
+    assert (card.resets, slot.speeds[-1]) == (1, 0x11)
+    card.replies = {4: bytes.fromhex(PPS_96), 9: ANSWER}
+    assert host.ask(XFR_BLOCK, PPS_96).data.hex().upper() == PPS_96
+    assert (card.resets, card.taken.hex().upper()) == (2, PPS_96)
+    assert slot.contacts[-2:] == [VCC | CLK, RUNNING], "a warm reset"
+    assert host.ask(SET_PARAMETERS, AT_96).data.hex().upper() == AT_96
+    assert host.ask(XFR_BLOCK, READ.hex()).data == ANSWER[1:]
+    assert host.ask(XFR_BLOCK, PPS_96).error == BAD_LENGTH, "that one did not fail"
+
+
 def test_the_data_rate_is_a_speed_of_the_card(open_host: OpenHost) -> None:
     card = fast(PPS_95)
     host, slot = open_host(card)
