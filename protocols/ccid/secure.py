@@ -15,6 +15,9 @@ AT_MAX_DIGITS, BY_KEY, AT_TIMEOUT = 0x01, 0x02, 0x04
 # bConfirmPIN
 CONFIRM, ASK_CURRENT = 0x01, 0x02
 
+# VERIFY, CHANGE REFERENCE DATA, DISABLE and ENABLE VERIFICATION REQUIREMENT, RESET RETRY COUNTER (ISO/IEC 7816-4),
+# CHANGE PIN (ssc-card.md 4.1): a PIN in the data of any other command could be read back
+PIN_INSTRUCTIONS = (0x20, 0x24, 0x26, 0x28, 0x2C, 0x5E)
 NUMBERS_OF_MESSAGES = (0, 1, 2, 3, 0xFF)
 MAX_DIGITS = 16
 NO_PROLOGUE = b"\x00\x00\x00"
@@ -205,6 +208,8 @@ class PinRequest(Frozen):
         """`ParameterError` where the template or what is to be put into it does not fit; `at`: where it begins."""
         if len(self.apdu) < MIN_APDU or len(self.apdu) > DATA + MAX_DATA:
             raise ParameterError(1)
+        if self.apdu[1] not in PIN_INSTRUCTIONS:
+            raise ParameterError(at + 1)
         size, layout = max(0, len(self.apdu) - DATA), self.pin_format
         if size and size != self.apdu[4]:
             raise ParameterError(at + 4)

@@ -16,7 +16,9 @@ from host_bridge.card.pin_entry import PinPad, PinRules, change_at_pad, pad_of, 
 from host_bridge.card.session import CardSession
 from host_bridge.readers.reader import CardRemoved
 from host_bridge.readers.serial import SerialReader
-from host_bridge.readers.serial_link import Port, open_port
+from host_bridge.readers.serial_link import Port, SerialLink, open_port
+from host_bridge.readers.service import ReaderService, SerialEscapes
+from host_bridge.readers.trace_command import exchanges_in
 from protocols.ccid.keypad import GREEN
 from tests.host_bridge.readers.conftest import StartReader
 
@@ -165,6 +167,25 @@ def test_a_firmware_that_echoes_digits_is_heard(leak: str, line: Line, keypad: V
     keypad.press(pin_of(card), "ok")
     verify_at_pad(session, pad, PinRules())
     assert leak in line.heard(pin_of(card))
+
+
+def test_a_trace_taken_meanwhile_has_the_command_but_not_the_pin(
+    start_reader: StartReader, link: Path, keypad: VirtualKeypad, card: Path
+) -> None:
+    start_reader(keypad=keypad)
+    shared = SerialLink(str(link), silence_s=3.0)
+    reader, service = SerialReader(str(link), link=shared), ReaderService(SerialEscapes(shared))
+    session = CardSession(reader.connect())
+    pad = pad_of(reader)
+    assert pad is not None
+    service.start_trace(60)
+    keypad.press(pin_of(card), "ok")
+    verify_at_pad(session, pad, RULES)
+    (verify,) = [each for each in exchanges_in(service.trace()[1]) if each.header[1] == 0x20]
+    assert (verify.header.hex(), verify.masked, verify.sw.hex()) == ("0020000003", True, "9000")
+    assert verify.data_sent == bytes(3)
+    assert pin_of(card) not in repr(service.events())
+    reader.close()
 
 
 def test_what_the_holder_does_has_the_names_of_every_pad(line: Line, keypad: VirtualKeypad, card: Path) -> None:

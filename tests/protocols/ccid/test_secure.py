@@ -7,6 +7,7 @@ from protocols.ccid.parameters import ParameterError
 from protocols.ccid.pin_format import DATA, MAX_DATA, PinFormat
 from protocols.ccid.secure import ASK_CURRENT, Change, PinRequest, Prompts, forbidden
 
+INSTRUCTIONS = 0x20, 0x24, 0x26, 0x28, 0x2C, 0x5E
 BYTES = st.integers(0, 255)
 LC = 260
 
@@ -16,7 +17,7 @@ def almost_right(draw: st.DrawFn) -> bytes:
     """Fields that are often in order, so that the deeper checks are reached."""
     data = draw(st.binary(max_size=40) | st.binary(min_size=240, max_size=255))
     tail = bytes([len(data)]) + data if draw(st.booleans()) else data
-    apdu = draw(st.binary(min_size=4, max_size=4)) + tail
+    apdu = bytes([draw(BYTES), draw(st.sampled_from(INSTRUCTIONS) | BYTES), 0, 0]) + tail
     layout = bytes([draw(BYTES), draw(BYTES), draw(BYTES)])
     least, most = draw(st.integers(0, 17)), draw(st.integers(0, 40))
     middle = bytes([draw(st.integers(0, 8)), draw(st.sampled_from([0, 1, 2, 3, 4, 255])), 9, 4])
