@@ -57,11 +57,12 @@ class DerivedKeys:
     """`Keys` of one card, derived from root keys by its region and historical bytes (ssc-card.md 6.2)."""
 
     def __init__(self, roots: Roots, tables: CardFiles, region: str, historical: bytes) -> None:
-        self._roots, self._tables, self._algorithm = roots, tables, tables.algorithm
+        self._roots, self._algorithm = roots, tables.algorithm
         self._factors = security.factors(region, historical)
+        self._versions = {name: tables.keys.versions[: len(values)] for name, values in roots.items()}
 
     def versions(self, name: str) -> tuple[int, ...]:
-        return tuple(version for version, _ in zip(self._tables.keys.versions, self._roots.get(name, ()), strict=False))
+        return self._versions.get(name, ())
 
     def authentication_data(self, name: str, challenge: bytes, source: bytes, version: int | None = None) -> bytes:
         session = self._session(name, challenge, version)

@@ -12,11 +12,10 @@ from host_bridge.conformance import card as card_under_test
 from host_bridge.conformance.keys import simulated_roots
 from host_bridge.conformance.suite import Subject, all_cases, read_subject, run_cases
 from host_bridge.readers.reader import CardConnection, Reader
-from host_bridge.readers.virtual import VirtualReader
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
 from protocols.sscard.files import card_files, versions
-from tests.host_bridge.conformance.conftest import PIN, Make
+from tests.host_bridge.conformance.conftest import PIN, Make, Socket
 
 ATR = Atr.from_bytes(bytes.fromhex("3B6D0000" + "00815431008660990101234567"))
 STATUS_WORDS = (
@@ -122,7 +121,7 @@ def test_every_case_ends_with_a_result(seed: int, version: str) -> None:
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_a_card_that_errs_at_times_breaks_nothing(make: Make, seed: int) -> None:
-    reader = DoubtfulReader(seed, VirtualReader(str(make(version="3.00"))))
+    reader = DoubtfulReader(seed, Socket(str(make(version="3.00"))))
     found = list(outcomes(seed, "3.00", reader))
     assert len(found) == len(all_cases(card_files("3.00")))
     assert "passed" in found

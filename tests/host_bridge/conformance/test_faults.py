@@ -11,7 +11,7 @@ from hardware.virtual.faults import FAULTS
 from host_bridge.conformance.case import Result
 from host_bridge.conformance.suite import all_cases
 from protocols.sscard.files import card_files
-from tests.host_bridge.conformance.conftest import Make, Run
+from tests.host_bridge.conformance.conftest import Make, Run, Socket
 
 VERSION = "2.00"
 OWN = {
@@ -102,7 +102,7 @@ RunFault = Callable[..., dict[str, Result]]
 def run_fault(make: Make, run: Run) -> RunFault:
     def ran(fault: str, version: str = VERSION, groups: str = "", file: str = "") -> dict[str, Result]:
         path = make(f"card{MARK}{fault}", version=version)
-        return {result.case.id: result for result in run(path, groups, file=file)}
+        return {result.case.id: result for result in run(path, groups, file=file, reader=Socket)}
 
     return ran
 

@@ -1,6 +1,7 @@
 """The suite through the reader's firmware: the same cards, the same results."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,12 +44,12 @@ def conformance(reader: str, *options: str) -> dict[str, object]:
 
 @pytest.fixture
 def right_card(make: Make, slot: Path) -> None:
-    make(version="3.00").rename(slot / "right.card")
+    shutil.move(make(version="3.00"), slot / "right.card")
 
 
 @pytest.fixture
 def faulty_card(make: Make, slot: Path) -> None:
-    make().rename(slot / f"faulty{MARK}challenge_twice.card")
+    shutil.move(make(), slot / f"faulty{MARK}challenge_twice.card")
 
 
 @pytest.mark.usefixtures("right_card")

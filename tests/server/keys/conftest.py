@@ -14,8 +14,9 @@ from server.config import KeysPart
 from server.keys.roots import Root
 from server.keys.service import KeyService
 from server.keys.token import NAMES, RootMissing, Token, VersionMissing
+from tests.memory import in_memory
 from tests.server.conftest import Bench
-from tests.server.keys.softhsm import memory, new_token, use_in_this_process
+from tests.server.keys.softhsm import new_token, use_in_this_process
 
 VECTORS: dict[str, Any] = tomllib.loads(
     (Path(__file__).parents[2] / "vectors" / "sscard" / "security.toml").read_text("utf-8")
@@ -27,7 +28,7 @@ LOADED = ("RKSSSE", "RK1DF04", "IRK", "UKSSSE", "UK1DF04", "PUK", "STK")
 @pytest.fixture
 def part(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeysPart]:
     """An empty token."""
-    with memory() as directory:
+    with in_memory() as directory:
         part = new_token(directory)
         use_in_this_process(part, monkeypatch)
         yield part

@@ -3,10 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pkcs11
 import pytest
@@ -15,7 +12,6 @@ from server.config import KeysPart
 from tests.needs import need
 
 MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
-MEMORY = Path("/dev/shm")
 TOKEN, PIN, SO_PIN = "ssc", "87654321", "12345678"
 
 
@@ -41,13 +37,6 @@ def new_token(directory: Path) -> KeysPart:
         capture_output=True,
     )
     return KeysPart(module, TOKEN, str(directory / "token.pin"))
-
-
-@contextmanager
-def memory() -> Iterator[Path]:
-    """A directory in memory: SoftHSM syncs every object to the disk, and that is not ours to prove."""
-    with TemporaryDirectory(prefix="ssc-softhsm-", dir=MEMORY if MEMORY.is_dir() else None) as directory:
-        yield Path(directory)
 
 
 def use_in_this_process(part: KeysPart, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,9 @@ from host_bridge.commands import terminal
 from host_bridge.enrol import enrol, open_journal
 from host_bridge.link.link import Link
 from host_bridge.readers.virtual import VirtualReader
+from tests.memory import in_memory
 from tests.server.conftest import Mosquitto, wait_until
-from tests.server.keys.softhsm import memory, new_token
+from tests.server.keys.softhsm import new_token
 from tests.server.test_run import Site
 
 INSTITUTION = ("--institution", "H11010200001", "--name", "示范社区", "--city", "110000")
@@ -65,7 +66,7 @@ class Terminals:
 @pytest.fixture
 def terminals(mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminals]:
     with ExitStack() as stack:
-        directory = stack.enter_context(memory())
+        directory = stack.enter_context(in_memory())
         part = new_token(directory)
         monkeypatch.setenv("SOFTHSM2_CONF", str(directory / "softhsm2.conf"))
         site = Site(mosquitto)
