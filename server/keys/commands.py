@@ -108,7 +108,7 @@ def audit(config: ConfigFile, as_json: AsJson = False) -> None:
         request = "" if row.request_id is None else f"请求 {row.request_id}"
         result = "" if row.refusal is None else f"{row.refusal} {text_of(row.refusal).zh.title}"
         table.add_row(
-            _time(row.at_ms),
+            _time(row.at_ms) if row.last_ms is None else _lines(_time(row.at_ms), _time(row.last_ms), f"× {row.count}"),
             row.terminal,
             _lines(_USES[row.use], row.use),
             _lines(row.step, f"{row.key} {row.version}"),

@@ -1,6 +1,6 @@
 """What agency terminals ask to do with a card, an operator's approval, and the book of every use."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +18,8 @@ WAITING_MS = 24 * 3_600_000
 MOST_WAITING = 20
 """Requests of one terminal that wait; more are not noted."""
 REFUSED_MS = 60_000
+COUNTED_MS = 3_600_000
+"""How long the same answered step of a terminal, one that needs no approval, is counted on one line."""
 MOST_REFUSED = 20
 """Refusals of one terminal in the book within `REFUSED_MS`, each once; more are not written."""
 
@@ -37,7 +39,10 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Used(msgspec.Struct, frozen=True):
-    """A line of the audit: `refusal` is a catalogue number, null where the step was answered."""
+    """A line of the audit: `refusal` is a catalogue number, null where the step was answered.
+
+    `count` such steps from `at_ms` to `last_ms`, which is null where there was one.
+    """
 
     id: int
     at_ms: int
@@ -49,6 +54,8 @@ class Used(msgspec.Struct, frozen=True):
     version: int
     request_id: int | None
     refusal: str | None
+    count: int
+    last_ms: int | None
 
 
 class _Wanted(NamedTuple):
@@ -117,22 +124,21 @@ def list_requests(connection: Connection, now_ms: int) -> tuple[Waiting, ...]:
 def record_use(
     connection: Connection, terminal: str, step: KeyStep, now_ms: int, *, request: int | None, refusal: str | None
 ) -> None:
-    """Write a use, or a refusal by its catalogue number, into the book; a flood of refusals is cut short."""
+    """Write a use, or a refusal by its catalogue number, into the book; a flood of either does not fill it."""
     values = {"use": step.use, "key": step.card_key.key, "request_id": request, "refusal": refusal}
     if refusal is not None:
         recent = _refused(connection, terminal, now_ms)
         if len(recent) >= MOST_REFUSED or values in map(dict, recent):
             return
-    connection.execute(
-        insert(key_uses).values(
-            at_ms=now_ms,
-            terminal=terminal,
-            step=step.__struct_config__.tag,
-            algorithm=step.card_key.algorithm,
-            version=step.card_key.version,
-            **values,
-        )
-    )
+    line = {
+        "terminal": terminal,
+        "step": step.__struct_config__.tag,
+        "algorithm": step.card_key.algorithm,
+        "version": step.card_key.version,
+        **values,
+    }
+    if refusal is not None or request is not None or not _counted(connection, line, now_ms):
+        connection.execute(insert(key_uses).values(at_ms=now_ms, **line))
 
 
 def audit(connection: Connection) -> tuple[Used, ...]:
@@ -146,6 +152,18 @@ def _wanted(terminal: str, step: KeyStep) -> _Wanted:
     key = step.card_key.key if step.use == "update" else ""
     card = card_factor(bytes.fromhex(step.card_key.historical_bytes)).hex()
     return _Wanted(terminal, step.use, key, card, step.card_key.region, step.card_key.algorithm)
+
+
+def _counted(connection: Connection, line: Mapping[str, object], now_ms: int) -> bool:
+    """Whether the same was answered shortly before, and is counted there."""
+    table = key_uses
+    same = (table.c[name].is_not_distinct_from(value) for name, value in line.items())
+    since = table.c.at_ms > now_ms - COUNTED_MS, table.c.at_ms <= now_ms
+    found = connection.execute(select(table.c.id).where(*same, *since).order_by(table.c.id.desc()).limit(1)).scalar()
+    if found is None:
+        return False
+    connection.execute(update(table).where(table.c.id == found).values(count=table.c.count + 1, last_ms=now_ms))
+    return True
 
 
 def _refused(connection: Connection, terminal: str, now_ms: int) -> Sequence[RowMapping]:

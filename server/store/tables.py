@@ -304,6 +304,11 @@ key_uses = Table(
     Column("version", Integer, nullable=False, server_default="1"),
     Column("request_id", ForeignKey("key_requests.id")),
     Column("refusal", String(8)),
+    Column("count", BigInteger, nullable=False, server_default="1"),
+    Column("last_ms", BigInteger),
     Index("ix_key_uses_terminal", "terminal", "at_ms"),
 )
-"""Append-only (SQLite refuses changes): every answered step, and refusals by their number. No card, no person."""
+"""Append-only (SQLite refuses changes): every answered step, and refusals by their number. No card, no person.
+
+A step that needs no approval is counted, from `at_ms` to `last_ms`, where the same was answered shortly before.
+"""

@@ -338,19 +338,61 @@ def test_a_refusal_is_in_the_book_once_a_minute(bench: Bench, counter: Counter, 
     assert refusals(bench)[3:] == [("counter-1", "UKSSSE")]
 
 
-def test_refusals_in_the_book_are_bounded_and_uses_are_not(bench: Bench, counter: Counter, agency: Counter) -> None:
+def test_the_same_use_is_one_line_an_hour_with_its_count(bench: Bench, counter: Counter, agency: Counter) -> None:
+    first = millis(bench.now)
+    for _ in range(3):
+        counter.ask(authentication("read", "RKSSSE"))
+        bench.later(minutes=10)
+    agency.ask(authentication("read", "RKSSSE"))
+    counter.ask(authentication("genuine", "IRK"))
+    counter.ask(authentication("read", "RKSSSE", algorithm=1))
+    bench.later(minutes=29, seconds=59)
+    counter.ask(authentication("read", "RKSSSE"))
+    last = millis(bench.now)
+    bench.later(seconds=1)
+    counter.ask(authentication("read", "RKSSSE"))
+    with bench.store.read() as connection:
+        book = audit(connection)
+    assert [(use.terminal, use.key, use.algorithm, use.count) for use in book] == [
+        ("counter-1", "RKSSSE", 3, 4),
+        ("agency-1", "RKSSSE", 3, 1),
+        ("counter-1", "IRK", 3, 1),
+        ("counter-1", "RKSSSE", 1, 1),
+        ("counter-1", "RKSSSE", 3, 1),
+    ]
+    assert (book[0].at_ms, book[0].last_ms, book[1].last_ms) == (first, last, None)
+
+
+def test_a_use_with_an_approval_is_a_line_by_itself(bench: Bench, agency: Counter) -> None:
+    for _ in range(2):
+        let(bench, wait_for_approval(agency, authentication("unblock_pin", "PUK")))
+        agency.ask(authentication("unblock_pin", "PUK"))
+        agency.ask(mac("unblock_pin", "STK"))
+    with bench.store.read() as connection:
+        answered = [use.count for use in audit(connection) if use.refusal is None]
+    assert answered == [1, 1, 1, 1]
+
+
+def test_refusals_in_the_book_are_bounded(bench: Bench, counter: Counter, agency: Counter) -> None:
     for serial in range(MOST_REFUSED + 5):
         assert counter.ask(authentication("read", f"XX{serial}")) == refused("key_use_unknown")
     assert len(refusals(bench)) == MOST_REFUSED
     agency.ask(authentication("read", "XX0"))
     assert refusals(bench)[MOST_REFUSED:] == [("agency-1", "XX0")]
-    for _ in range(2):
-        counter.ask(authentication("read", "RKSSSE"))
-    with bench.store.read() as connection:
-        assert [use.key for use in audit(connection) if use.refusal is None] == ["RKSSSE"] * 2
 
 
-@pytest.mark.parametrize("change", [update(key_uses).values(refusal=None), delete(key_uses)], ids=["update", "delete"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        update(key_uses).values(refusal=None),
+        update(key_uses).values(count=key_uses.c.count + 1),
+        update(key_uses).values(count=key_uses.c.count + 2, last_ms=key_uses.c.at_ms),
+        update(key_uses).values(count=key_uses.c.count + 1, last_ms=key_uses.c.at_ms - 1),
+        update(key_uses).values(count=key_uses.c.count + 1, last_ms=key_uses.c.at_ms, key="IRK"),
+        delete(key_uses),
+    ],
+    ids=["another result", "no time", "two at once", "an earlier time", "another key", "delete"],
+)
 def test_the_book_takes_no_changes(bench: Bench, counter: Counter, change: Any) -> None:
     counter.ask(authentication("update", "UKSSSE"))
     with pytest.raises(IntegrityError), bench.store.write() as connection:
