@@ -45,6 +45,11 @@ class CardSide:
         self._speed = DEFAULT_FI_DI
         self._blocks: BlockSide | None = None
 
+    @property
+    def speed(self) -> int:
+        """Fi and Di at which the card listens."""
+        return self._speed
+
     def power_on(self) -> None:
         """VCC rises."""
         self._faults.power_on()
