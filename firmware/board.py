@@ -8,6 +8,7 @@ from firmware.keypad import Keypad
 from firmware.limits import Limits
 
 UNIX = ("linux", "darwin")
+PICO = "rp2"
 
 
 class Board:
@@ -28,11 +29,21 @@ class Board:
         """Until any line has something, or the limit has passed."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """The firmware ends: nothing is left powered, and nothing waits for it to go on."""
+
 
 def open_board(arguments: "list[str]") -> Board:
-    """The board for this machine; `NotImplementedError` where there is none."""
+    """The board for this machine; `NotImplementedError` where there is none.
+
+    On a Pico the argument is the folder of its pins in `firmware/boards`; without it they are those that are there.
+    """
     if sys.platform in UNIX:
         from firmware.boards.unix.board import UnixBoard
 
         return UnixBoard(arguments)
+    if sys.platform == PICO:
+        from firmware.boards.pico.board import PicoBoard
+
+        return PicoBoard(*arguments)
     raise NotImplementedError("no board for " + sys.platform)

@@ -1,6 +1,7 @@
 """What the firmware needs of a board's two lines: the contacts of one card, and the bytes of the host."""
 
 from protocols.iso7816.atr import CLASS_B
+from protocols.iso7816.frozen import Frozen
 from protocols.iso7816.line import CLK, RST, VCC
 
 POWERED_IN_RESET = VCC
@@ -13,7 +14,20 @@ class LineLost(Exception):
 
 
 class CharacterDamaged(Exception):
-    """A character from the card or to it had wrong parity, and so had its repetitions where it was asked for any."""
+    """A character, from the card or to it, had wrong parity, and so had its repetitions where it was asked for any."""
+
+
+class CharacterCounters(Frozen):
+    """Characters since the board started; `refused` by the board, `resent` because the card refused."""
+
+    FIELDS = ("received", "sent", "refused", "resent")
+    received: int
+    sent: int
+    refused: int
+    resent: int
+
+    def __init__(self, *values: int) -> None:
+        self._freeze(*values)
 
 
 class ContactLine:
@@ -28,6 +42,11 @@ class ContactLine:
     gone = False
     overcurrent = False
     classes = CLASS_B
+
+    @property
+    def counters(self) -> "CharacterCounters | None":
+        """None where the board counts nothing."""
+        return None
 
     def poll(self) -> None:
         """Notice what happened; never waits."""

@@ -2,7 +2,7 @@
 
 import sys
 
-from firmware.board import open_board
+from firmware.board import Board, open_board
 from firmware.ccid_device import QUIET_MS, CcidDevice
 from firmware.contact_line import LineLost
 from firmware.files import FileSystem
@@ -19,16 +19,23 @@ def main(arguments: "list[str]", root: "str | None" = None) -> None:
     """
     try:
         board = open_board(arguments)
-        service = Service(board, FileSystem(), __file__[: __file__.rfind(BELOW)], root)
-        pad = None if board.keypad is None else PinPad(board.keypad, board.indicator, board.wait)
-        device = CcidDevice(board.host_line, board.contact_lines, board.limits, service, pad)
-        while not service.restarts:
-            board.wait(board.indicator.due_ms(QUIET_MS))
-            board.indicator.poll()
-            device.serve()
+        try:
+            _serve(board, root)
+        finally:
+            board.close()
     except LineLost as error:
         sys.stderr.write("reader stops: " + str(error) + "\n")
         sys.exit(1)
+
+
+def _serve(board: Board, root: "str | None") -> None:
+    service = Service(board, FileSystem(), __file__[: __file__.rfind(BELOW)], root)
+    pad = None if board.keypad is None else PinPad(board.keypad, board.indicator, board.wait)
+    device = CcidDevice(board.host_line, board.contact_lines, board.limits, service, pad)
+    while not service.restarts:
+        board.wait(board.indicator.due_ms(QUIET_MS))
+        board.indicator.poll()
+        device.serve()
 
 
 if __name__ == "__main__":

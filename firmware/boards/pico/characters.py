@@ -9,9 +9,9 @@ NO_EXTRA_GUARD = 255  # TC1 for the least
 TURNAROUND_16, TURNAROUND_22 = 84, 180  # rounds of two cycles to 16 and 22 etu after a received leading edge
 _GUARD_12 = 11  # rounds of two cycles to 12 etu after a sent leading edge
 
-_GUARD_AT, _TURNAROUND_AT, _RECEIVED_AT = 11, 23, 23
-_DAMAGED = 1 << 8
-_NOT_RECEIVED = (1 << _RECEIVED_AT) - 1
+_GUARD_AT, _TURNAROUND_AT = 11, 23
+_DAMAGED = 1
+_RECEIVED_END = 1 << 9
 
 
 def divider(fi_di: int, system_clocks: int) -> int:
@@ -43,10 +43,18 @@ def _word(value: int) -> int:
     return 1 | (value ^ 0xFF) << 1 | (1 - ones % 2) << 9
 
 
+def _bits(word: int) -> int:
+    """A word received has the parity up to and with each bit, that of the first one on top."""
+    value = 0
+    for place in range(8):
+        value |= ((word >> 8 - place ^ word >> 9 - place) & 1) << place
+    return value
+
+
 SENT = array("H", [_word(value) for value in range(256)])
 """The character in a word to be sent."""
-RECEIVED = bytes([(value ^ value << 1) & 0xFF for value in range(256)])
-"""The character of the parities that came: of bit 0, of bits 0 and 1, ..."""
+RECEIVED = bytes([_bits(word) for word in range(0, _RECEIVED_END, 2)])
+"""The character of half a word received."""
 
 
 def tail(guard_rounds: int, turnaround_rounds: int) -> int:
@@ -56,14 +64,14 @@ def tail(guard_rounds: int, turnaround_rounds: int) -> int:
 
 def is_refusal(word: int) -> bool:
     """Whether the word says that the card refused a character, and is none received."""
-    return word & _NOT_RECEIVED != 0
+    return word >= _RECEIVED_END
 
 
 def is_damaged(word: int) -> bool:
-    """Whether the character received had wrong parity (and, in T=0, was refused)."""
-    return word >> _RECEIVED_AT & _DAMAGED != 0
+    """Whether the character received had wrong parity (and was refused, where the error signal is on)."""
+    return word & _DAMAGED != 0
 
 
 def character(word: int) -> int:
     """The character received, right or damaged."""
-    return RECEIVED[word >> _RECEIVED_AT & 0xFF]
+    return RECEIVED[word >> 1]

@@ -15,12 +15,12 @@ X is 0 and OSR the turnaround from the start; the words sent leave it there.
 # ruff: noqa: F821 - the assembler defines the names in the programs
 # mypy: disable-error-code="name-defined, import-not-found, call-overload, untyped-decorator"
 
-from rp2 import PIO, asm_pio
+from rp2 import PIO, asm_pio, asm_pio_encode
 
 REPEATS = 3  # of a character that the card refuses; at the next refusal the machine holds with its IRQ flag set
 
 
-@asm_pio(out_init=PIO.IN_LOW, set_init=PIO.IN_LOW, in_shiftdir=PIO.SHIFT_RIGHT, out_shiftdir=PIO.SHIFT_RIGHT)
+@asm_pio(out_init=PIO.IN_LOW, set_init=PIO.IN_LOW, in_shiftdir=PIO.SHIFT_LEFT, out_shiftdir=PIO.SHIFT_RIGHT)
 def CHARACTERS(repeats: int = REPEATS) -> None:  # noqa: N802 - what it becomes is a constant
     """Sender and receiver; X counts what is left of guard time or turnaround while the line is high."""
     label("high")
@@ -74,3 +74,10 @@ def CLOCK() -> None:  # noqa: N802
     """One clock in two cycles."""
     set(pins, 1)
     set(pins, 0)
+
+
+PULL = asm_pio_encode("pull(noblock)", 0)
+CLEAR_X = asm_pio_encode("set(x, 0)", 0)
+HOLD_LOW = asm_pio_encode("set(pindirs, 1)", 0)
+RELEASE = asm_pio_encode("set(pindirs, 0)", 0)
+CLOCK_LOW = asm_pio_encode("set(pins, 0)", 0)

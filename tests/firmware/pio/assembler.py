@@ -145,8 +145,10 @@ def asm_pio(**settings: int) -> Callable[[FunctionType], Program]:
     return assemble
 
 
-def encode(instruction: str) -> int:
+def asm_pio_encode(instruction: str, sideset_count: int) -> int:
     """One instruction as `StateMachine.exec` takes it."""
+    if sideset_count:
+        raise ValueError("no side-set here")
     listing = Listing()
     eval(instruction, listing.names())  # noqa: S307 - of the firmware's own source
     return listing.program({}).words[0]
@@ -155,5 +157,5 @@ def encode(instruction: str) -> int:
 def as_rp2() -> ModuleType:
     """A module `rp2` with the assembler alone."""
     module: Any = ModuleType("rp2")
-    module.PIO, module.asm_pio = PIO, asm_pio
+    module.PIO, module.asm_pio, module.asm_pio_encode = PIO, asm_pio, asm_pio_encode
     return module  # type: ignore[no-any-return]

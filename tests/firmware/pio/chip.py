@@ -21,7 +21,7 @@ from rp2040py.peripherals.pio_registers import (
 from rp2040py.rp2040 import RP2040
 from rp2040py.simulator import Simulator
 
-from tests.firmware.pio.assembler import PIO, Program, encode
+from tests.firmware.pio.assembler import PIO, Program, asm_pio_encode
 
 PIO_BASE, BLOCK_SIZE = 0x50200000, 0x100000
 FUNCTION_SIO, FUNCTION_PIO = 5, 6
@@ -79,6 +79,7 @@ class Chip:
         self.now = 0
         self.lines: list[Line] = []
         self.driven_low = 0
+        self.after_step: list[Callable[[], None]] = []
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
 
@@ -107,6 +108,8 @@ class Chip:
             for block in self.blocks:
                 block.advance(step)
             self.settle()
+            for also in self.after_step:
+                also()
 
     def settle(self) -> None:
         """What the pins drive, seen on the lines."""
@@ -158,10 +161,15 @@ class Machine:
 
     def write(self, register: int, value: int) -> None:
         self._block.write_uint32(register + self._at, value)
+        self.chip.settle()
 
     def exec(self, instruction: str) -> None:
-        self.write(SM0_INSTR, encode(instruction))
-        self.chip.settle()
+        self.write(SM0_INSTR, asm_pio_encode(instruction, 0))
+
+    def restart(self) -> None:
+        """At the first instruction; X, Y, OSR and the FIFOs stay."""
+        self._machine.restart()
+        self.write(SM0_INSTR, 0)
 
     def active(self, on: bool) -> None:
         now = self._block.read_uint32(CTRL)

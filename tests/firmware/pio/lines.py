@@ -30,11 +30,11 @@ def drive(chip: Chip, line: Line, at: int, levels: Iterable[int], edges: Iterabl
         chip.at(at + round((place + shift) * ETU), partial(line.pull, not level))
 
 
-def leading_edges(edges: list[Edge]) -> list[int]:
+def leading_edges(edges: list[Edge], etu: int = ETU) -> list[int]:
     """The clocks at which characters begin."""
     found: list[int] = []
     for edge in edges:
-        if not edge.level and (not found or edge.at >= found[-1] + 10.7 * ETU):
+        if not edge.level and (not found or edge.at >= found[-1] + 10.7 * etu):
             found.append(edge.at)
     return found
 

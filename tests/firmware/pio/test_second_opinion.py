@@ -41,6 +41,7 @@ def run(until: int, line: Callable[[int], int], *, words: tuple[int, ...] = ()) 
         stop_when=lambda _, state: state.clock >= until,
         initial_state=last,
         input_source=pins,
+        shift_isr_right=False,
         out_base=PIN,
         out_count=1,
         set_base=PIN,

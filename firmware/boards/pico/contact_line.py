@@ -1,0 +1,213 @@
+"""The contacts of one card on the pins of a Pico."""
+
+# mypy: disable-error-code="import-not-found"
+
+from time import sleep_us  # type: ignore[attr-defined]
+
+from machine import Pin, mem32
+from rp2 import StateMachine
+
+from firmware.boards.pico.characters import (
+    SENT,
+    TURNAROUND_16,
+    TURNAROUND_22,
+    character,
+    clock_divider,
+    divider,
+    guard,
+    is_damaged,
+    is_refusal,
+    tail,
+)
+from firmware.boards.pico.programs import CLOCK, CLOCK_LOW, REPEATS
+from firmware.boards.pico.state_machine import FIFO_WORDS, CharacterMachine
+from firmware.boards.pico.wiring import Wiring
+from firmware.contact_line import CharacterCounters, CharacterDamaged, ContactLine
+from firmware.limits import CLOCK_KHZ
+from firmware.ticks import elapsed_ms, ticks_ms
+from protocols.iso7816.line import CLK, CONTACTS_OFF, RST, VCC
+from protocols.iso7816.pps import DEFAULT_FI_DI
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEADY_MS = 50  # how long a card has been in before it is there
+GATHER_MS = 3  # characters that follow one another within this are received together
+
+_CLOCKS_FROM = 4  # the first state machine of PIO block 1
+_CLKDIV_OF_CLOCKS = 0x503000C8
+
+
+class PicoLine(ContactLine):
+    """I/O in PIO block 0, CLK in block 1, the other contacts by software.
+
+    A card that leaves and a short circuit take the contacts off at once, wherever the firmware waits.
+    """
+
+    def __init__(self, number: int, wiring: Wiring, system_clocks: int, waiting: "Callable[[], None]") -> None:
+        """A clock of CLK is so many of the system; `waiting` is called while the card is waited for."""
+        self.classes = wiring.classes
+        self.overcurrent = False
+        self._wiring, self._system_clocks, self._waiting = wiring, system_clocks, waiting
+        self._vcc = Pin(wiring.vcc, Pin.OUT, value=1 - wiring.vcc_on)
+        self._rst = Pin(wiring.rst, Pin.OUT, value=0)
+        self._present = Pin(wiring.present, Pin.IN, Pin.PULL_UP)
+        self._select = [Pin(pin, Pin.OUT, value=0) for pin in wiring.select]
+        over = wiring.overcurrent
+        self._over = None if over is None else Pin(over[0], Pin.IN, Pin.PULL_UP)
+        self._clock = StateMachine(_CLOCKS_FROM + number, CLOCK, set_base=Pin(wiring.clk))
+        mem32[_CLKDIV_OF_CLOCKS + 0x18 * number] = clock_divider(system_clocks)
+        self._io = CharacterMachine(number, Pin(wiring.io))
+        self._io.hold_low()
+        self._contacts = CONTACTS_OFF
+        self._seen_since: "int | None" = None
+        self._error_signal = True
+        self._fi_di, self._extra_guard, self._tail = DEFAULT_FI_DI, 0, 0
+        self._before_ts = False
+        self._damaged = False
+        self._refusals = 0
+        self._received = self._sent = self._refused = self._resent = 0
+        self.set_speed(DEFAULT_FI_DI, 0)
+
+    @property
+    def counters(self) -> CharacterCounters:
+        return CharacterCounters(self._received, self._sent, self._refused, self._resent)
+
+    def poll(self) -> None:
+        over = self._wiring.overcurrent
+        if over is not None and self._over is not None and self._contacts and self._over.value() == over[1]:
+            self.overcurrent = True
+            self.set_contacts(CONTACTS_OFF)
+        if self._present.value() != self._wiring.card_in:
+            self._seen_since = None
+            if self.present:
+                self.present, self.gone = False, True
+                self.set_contacts(CONTACTS_OFF)
+        elif not self.present:
+            if self._seen_since is None:
+                self._seen_since = ticks_ms()
+            self.present = elapsed_ms(self._seen_since) >= STEADY_MS
+
+    # Contacts
+
+    def set_class(self, icc_class: int) -> None:
+        for pin, level in zip(self._select, self._wiring.levels.get(icc_class, ())):  # noqa: B905
+            pin.value(level)
+
+    def set_contacts(self, contacts: int) -> None:
+        if self.gone or self.overcurrent:
+            contacts = CONTACTS_OFF  # until the slot has taken note of it
+        before, self._contacts = self._contacts, contacts
+        if not contacts & RST:
+            self._rst.value(0)
+        if not contacts & CLK:
+            self._clock.active(0)
+            self._clock.exec(CLOCK_LOW)
+        if not contacts & VCC:
+            self._io.hold_low()
+            self._vcc.value(1 - self._wiring.vcc_on)
+            return
+        if not before & VCC:
+            self._vcc.value(self._wiring.vcc_on)
+            sleep_us(self._wiring.vcc_rises_ms * 1000)
+        self._start()
+        if contacts & CLK:
+            self._clock.active(1)
+        if contacts & RST and not before & RST:
+            self._before_ts = True
+            self._io.set_error_signal(False)
+            self._rst.value(1)
+
+    def wait_clocks(self, count: int) -> None:
+        left_us = count * 1000 // CLOCK_KHZ + 1
+        while left_us > 0:
+            self._waiting()
+            sleep_us(min(left_us, 10000))
+            left_us -= 10000
+
+    # Characters
+
+    def set_speed(self, fi_di: int, extra_guard: int) -> None:
+        self._fi_di, self._extra_guard = fi_di, extra_guard
+        self._tail = tail(guard(extra_guard, self._error_signal), self._turnaround)
+        self._io.set_divider(divider(fi_di, self._system_clocks))
+
+    def set_error_signal(self, on: bool) -> None:
+        """T=0 has one, T=1 none."""
+        self._error_signal = on
+        self.set_speed(self._fi_di, self._extra_guard)
+        if self._contacts & VCC:
+            self._io.set_turnaround(self._turnaround)
+            self._io.set_error_signal(on and not self._before_ts)
+
+    def send(self, data: "bytes | bytearray | memoryview") -> None:
+        io, last = self._io, self._tail
+        for value in data:
+            while io.waiting() == FIFO_WORDS:
+                if io.received():
+                    self._take(io.get())
+                self.poll()
+                if self.gone or self.overcurrent or io.holds():
+                    return
+            io.put(SENT[value] | last)
+            self._sent += 1
+
+    def receive(self, count: int, limit_ms: int) -> bytes:
+        io = self._io
+        found = bytearray()
+        since = ticks_ms()
+        while len(found) < count and not self._damaged:
+            if io.received():
+                value = self._take(io.get())
+                if value >= 0:
+                    found.append(value)
+                since = ticks_ms()
+                continue
+            self._waiting()
+            self.poll()
+            if self.gone or self.overcurrent or elapsed_ms(since) >= (GATHER_MS if found else limit_ms):
+                break
+            if io.holds():
+                self._give_up_sending()
+        if self._damaged and not found:
+            self._damaged = False
+            raise CharacterDamaged()
+        return bytes(found)
+
+    def drop_received(self) -> None:
+        while self._io.received():
+            self._take(self._io.get())
+        self._damaged, self._refusals = False, 0
+
+    def _take(self, word: int) -> int:
+        """The character of a word, -1 for none; `_damaged` is set by one that stays wrong."""
+        if is_refusal(word):
+            self._resent += 1
+            return -1
+        if self._before_ts:  # TS comes as it is: its convention may be the inverse one
+            self._before_ts = False
+            self._io.set_error_signal(self._error_signal)
+        elif is_damaged(word):
+            self._refused += 1
+            self._refusals += 1
+            self._damaged = not self._error_signal or self._refusals > REPEATS
+            return -1
+        self._refusals = 0
+        self._received += 1
+        return character(word)
+
+    def _give_up_sending(self) -> None:
+        self._resent -= 1  # the last refusal is not followed by the character
+        self._start()
+        self._damaged = True
+
+    def _start(self) -> None:
+        self._io.start(self._turnaround)
+        self._io.set_error_signal(self._error_signal)
+        self._before_ts = self._damaged = False
+        self._refusals = 0
+
+    @property
+    def _turnaround(self) -> int:
+        return TURNAROUND_16 if self._error_signal else TURNAROUND_22

@@ -1,0 +1,69 @@
+"""The bytes of the host over USB: a CDC port of their own, or the console where the base has no `usb.device`."""
+
+# mypy: disable-error-code="import-not-found, attr-defined"
+
+import select
+import sys
+
+from micropython import kbd_intr
+
+from firmware.contact_line import HostLine
+
+try:
+    import usb.device
+    from usb.device.cdc import CDCInterface
+except ImportError:
+    usb = None
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CHUNK = 512
+WRITE_MS = 500
+NO_KEY = -1
+
+
+class StreamLine(HostLine):
+    """The two streams of the console."""
+
+    def __init__(self, incoming: "Any", outgoing: "Any") -> None:
+        self._incoming, self._outgoing = incoming, outgoing
+        self._in, self._out = select.poll(), select.poll()
+        self._in.register(incoming, select.POLLIN)
+        self._out.register(outgoing, select.POLLOUT)
+
+    def waiting(self) -> bool:
+        """Whether there is anything to read."""
+        return bool(self._in.poll(0))
+
+    def read(self) -> bytes:
+        data = bytearray()
+        while len(data) < CHUNK and self.waiting():
+            data.extend(self._incoming.read(1))
+        return bytes(data)
+
+    def write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left and self._out.poll(WRITE_MS):
+            left = left[self._outgoing.write(left) or 0 :]
+
+
+class PortLine(StreamLine):
+    """A CDC port of its own."""
+
+    def __init__(self, port: "Any") -> None:
+        super().__init__(port, port)
+
+    def read(self) -> bytes:
+        return bytes(self._incoming.read(-1) or b"")
+
+
+def open_host_line() -> StreamLine:
+    """The console stays for updates and logs where there is a second port; otherwise it takes any byte as data."""
+    if usb is None:
+        kbd_intr(NO_KEY)
+        return StreamLine(sys.stdin.buffer, sys.stdout.buffer)
+    port = CDCInterface(timeout=0, txbuf=CHUNK, rxbuf=CHUNK)
+    usb.device.get().init(port, builtin_driver=True)
+    return PortLine(port)

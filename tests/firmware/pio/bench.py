@@ -1,0 +1,72 @@
+"""The Pico board's own files in the simulated chip, with a pin-level card in each slot."""
+
+from typing import Any
+
+from hardware.virtual.card_side import CardSide, Chip
+from hardware.virtual.line_faults import Fault, Faults
+from hardware.virtual.pin_card import PinCard
+from protocols.iso7816.apdu import CommandApdu, ResponseApdu
+from tests.firmware.pio.board_files import BOARD, load
+from tests.firmware.pio.card_socket import Socket
+from tests.firmware.pio.chip import Edge
+from tests.firmware.pio.micropython import Simulation
+
+ATR = bytes.fromhex("3B12964253")  # TA1 96, T=0, two historical bytes
+ATR_WITH_WI_1 = bytes.fromhex("3B804001")
+ATR_WITH_GUARD = bytes.fromhex("3B52960A4253")  # and TC1: N = 10
+
+
+class ScriptedChip:
+    """Answers as the table says; `commands` is what came."""
+
+    def __init__(self, atr: bytes = ATR, answers: dict[str, str] | None = None) -> None:
+        self._atr, self._answers = atr, answers or {}
+        self.commands: list[str] = []
+
+    def reset(self) -> bytes:
+        return self._atr
+
+    def takes_data(self, ins: int) -> bool:
+        return ins in (0xA4, 0x20)
+
+    def command(self, command: CommandApdu) -> ResponseApdu:
+        self.commands.append(command.to_bytes().hex().upper())
+        return ResponseApdu.from_bytes(bytes.fromhex(self._answers[self.commands[-1]]))
+
+
+class Bench:
+    """A board, and slots on its contact lines."""
+
+    def __init__(self, name: str = "pico", *, second_port: bool = True) -> None:
+        self.simulation = Simulation()
+        if not second_port:
+            for missing in ("usb", "usb.device", "usb.device.cdc"):
+                self.simulation.modules[missing] = None  # type: ignore[assignment]
+        modules = load(
+            *(BOARD + file for file in ("board", "programs")),
+            f"firmware.boards.{name}.pins",
+            *("firmware." + name for name in ("slot", "ccid_device", "service", "files", "keypad")),
+            **self.simulation.modules,
+        )
+        board, self.programs, self.pins, self._slot, self._device, self._service, self._files, self.keypad = modules
+        self.board: Any = board.PicoBoard(name)
+        self.sockets = [Socket(self.simulation, self.pins, number) for number in range(len(self.pins.SLOTS))]
+        self.lines = self.board.contact_lines
+        self.slots = [self._slot.Slot(line, self.board.limits, lambda: True) for line in self.lines]
+
+    def put(self, chip: Chip, *faults: Fault, number: int = 0) -> PinCard:
+        """Returns when the slot has seen it."""
+        card = self.sockets[number].put(CardSide(chip, Faults(faults), chip.command))
+        while not self.lines[number].present:
+            self.simulation.spend(1000)
+            self.lines[number].poll()
+        return card
+
+    @property
+    def edges(self) -> list[Edge]:
+        return self.sockets[0].line.edges
+
+    def ccid_device(self) -> Any:
+        """The whole reader on the board's lines."""
+        service = self._service.Service(self.board, self._files.FileSystem(), "")
+        return self._device.CcidDevice(self.board.host_line, self.lines, self.board.limits, service)

@@ -1,0 +1,394 @@
+"""The Pico board's files, from the slot down to the pins, against a card at pin level."""
+
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from hardware.virtual.line_faults import Fault
+from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
+from protocols.ccid.keypad import BUZZER, GREEN, OK, RED
+from protocols.ccid.messages import ERROR_BAD_TS, ERROR_MUTE, ERROR_PARITY
+from protocols.ccid.serial_frame import frame
+from protocols.iso7816.line import CLK, CONTACTS_OFF, RST, VCC
+from tests.firmware.pio.bench import ATR, ATR_WITH_GUARD, ATR_WITH_WI_1, Bench, ScriptedChip
+from tests.firmware.pio.lines import leading_edges
+from tests.firmware.rig import ChipWithAtr
+
+PPS_96 = bytes.fromhex("FF109679")
+READ_32, RECORD = "00B2010420", bytes(range(32)).hex().upper() + "9000"
+VERIFY = "0020000003135790"
+POWER_ON_3_V = bytes.fromhex("62000000000007020000")
+INITIAL_ETU = 372 * 32  # system clocks
+SESSION = [
+    ("00A404000F7378312E73682EC9E7BBE1B1A3D5CF", "611E"),
+    ("00A4020002EF05", "9000"),
+    ("00B2030006", "0304322E30309000"),  # version 2.00
+    ("0020000003123456", "63C2"),
+    ("0020000003135790", "9000"),
+]
+"""Of ssc-card.md 9.2 and 9.3, for a card of version 2.00."""
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def chip() -> ScriptedChip:
+    return ScriptedChip(answers={READ_32: RECORD, VERIFY: "9000"})
+
+
+def exchange(bench: Bench, command: str) -> str:
+    answer: bytes = bench.slots[0].exchange(bytes.fromhex(command))
+    return answer.hex().upper()
+
+
+def error_of(bench: Bench, command: str | None = None) -> int:
+    """The bError of a command that fails; None is power-on."""
+    with pytest.raises(Exception, match="slot error") as caught:
+        bench.slots[0].power_on() if command is None else exchange(bench, command)
+    error: int = caught.value.error  # type: ignore[attr-defined]
+    return error
+
+
+def noise(bench: Bench, random_: random.Random, every: int) -> list[int]:
+    """About one in so many characters gets a low etu in the place of a one; how often that was."""
+    count = [0]
+    busy = [0]
+    line = bench.sockets[0].line
+
+    def hear(at: int, level: int) -> None:
+        if level or at < busy[0]:
+            return
+        etu = bench.simulation.chip.rp2040.pio[0].machines[0].div_fp // 8
+        busy[0] = at + round(11.8 * etu)
+        if random_.randrange(every) == 0:
+            place = random_.randrange(1, 10)
+            count[0] += 1
+            bench.simulation.chip.at(at + place * etu, lambda: line.pull(True, "noise"))
+            bench.simulation.chip.at(at + (place + 1) * etu, lambda: line.pull(False, "noise"))
+
+    line.heard.append(hear)
+    return count
+
+
+def contacts_after(bench: Bench, before: int) -> list[int]:
+    return [contacts for _, contacts in bench.sockets[0].contacts[before:]]
+
+
+def test_a_session_with_the_virtual_card(bench: Bench, tmp_path: Path) -> None:
+    make_card(load_person(DEFAULT_PERSON), tmp_path / "employee.card")
+    bench.put(ChipWithAtr(tmp_path / "employee.card", ATR))
+    assert bench.slots[0].power_on() == ATR
+    assert exchange(bench, PPS_96.hex()) == PPS_96.hex().upper()
+    for command, answer in SESSION:
+        assert exchange(bench, command) == answer
+    counters = bench.lines[0].counters
+    assert counters.sent == len(PPS_96) + sum(len(command) // 2 for command, _ in SESSION)
+    procedure_bytes = len(SESSION)
+    assert counters.received == len(ATR + PPS_96) + sum(len(answer) // 2 for _, answer in SESSION) + procedure_bytes
+    assert (counters.refused, counters.resent) == (0, 0)
+
+
+def test_both_slots_at_once(bench: Bench) -> None:
+    bench.put(chip())
+    bench.put(ScriptedChip(bytes.fromhex("3B00")), number=1)
+    assert bench.slots[0].power_on() == ATR
+    assert bench.slots[1].power_on() == bytes.fromhex("3B00")
+    assert exchange(bench, READ_32) == RECORD
+
+
+# Contacts
+
+
+def test_activation_and_deactivation_in_order(bench: Bench) -> None:
+    socket = bench.sockets[0]
+    assert socket.line.level == 0  # without power
+    bench.put(chip())
+    before = len(socket.contacts)
+    bench.slots[0].power_on()
+    assert contacts_after(bench, before) == [VCC, VCC | CLK, VCC | CLK | RST]
+    times = {contacts: at for at, contacts in socket.contacts[before:]}
+    released = next(edge.at for edge in bench.edges if edge.level)
+    assert times[VCC] <= released <= times[VCC | CLK] + 200 * 32
+    assert times[VCC | CLK | RST] - times[VCC | CLK] >= 400 * 32
+    before = len(socket.contacts)
+    bench.slots[0].power_off()
+    assert contacts_after(bench, before) == [VCC | CLK, VCC, CONTACTS_OFF]
+    times = {contacts: at for at, contacts in socket.contacts[before:]}
+    assert times[VCC] <= bench.edges[-1].at <= times[CONTACTS_OFF]
+    assert bench.edges[-1].level == 0
+
+
+def test_a_warm_reset_keeps_the_power(bench: Bench) -> None:
+    bench.put(chip())
+    bench.slots[0].power_on()
+    before = len(bench.sockets[0].contacts)
+    assert bench.slots[0].power_on() == ATR
+    assert contacts_after(bench, before) == [VCC | CLK, VCC | CLK | RST]
+
+
+@pytest.mark.parametrize("after_ms", [1, 10, 25, 40])
+def test_a_card_pulled_in_mid_exchange_loses_its_contacts_at_once(bench: Bench, after_ms: int) -> None:
+    bench.put(chip())
+    bench.slots[0].power_on()
+    socket, now = bench.sockets[0], bench.simulation.chip.now
+    pulled = now + after_ms * 128_000
+    bench.simulation.chip.at(pulled, socket.pull)
+    before = len(socket.contacts)
+    assert error_of(bench, READ_32) == ERROR_MUTE
+    assert contacts_after(bench, before) == [VCC | CLK, VCC, CONTACTS_OFF]
+    assert socket.contacts[-1][0] - pulled < 128_000  # a millisecond
+    assert bench.lines[0].gone
+    bench.put(chip())
+    assert bench.slots[0].power_on() == ATR
+
+
+def test_too_much_current_takes_the_contacts_off(bench: Bench) -> None:
+    bench.put(chip())
+    bench.slots[0].power_on()
+    pin, level = bench.pins.OVERCURRENT[0]
+    before = len(bench.sockets[0].contacts)
+    bench.simulation.chip.rp2040.gpio[pin].set_input_value(bool(level))
+    bench.lines[0].poll()
+    assert bench.lines[0].overcurrent
+    assert contacts_after(bench, before) == [VCC | CLK, VCC, CONTACTS_OFF]
+
+
+def test_a_card_that_bounces_in_is_there_when_it_is_steady(bench: Bench) -> None:
+    line, socket = bench.lines[0], bench.sockets[0]
+    gpio = bench.simulation.chip.rp2040.gpio[bench.pins.SLOTS[0][4]]
+    for _ in range(20):
+        for level in (False, True):
+            gpio.set_input_value(level)
+            bench.simulation.spend(3000)
+            line.poll()
+            assert not line.present
+    assert socket.contacts == [(0, CONTACTS_OFF)]
+
+
+# Characters
+
+
+@pytest.mark.parametrize("speed", ["11", "96"])
+def test_noise_in_both_directions_costs_repetitions_and_nothing_else(bench: Bench, speed: str) -> None:
+    card = bench.put(chip())
+    bench.slots[0].power_on()
+    if speed == "96":
+        bench.slots[0].exchange(PPS_96)
+    hit = noise(bench, random.Random(7816), 2 if speed == "11" else 4)
+    for _ in range(2 if speed == "11" else 6):
+        assert exchange(bench, READ_32) == RECORD
+        assert exchange(bench, VERIFY) == "9000"
+    counters = bench.lines[0].counters
+    assert hit[0] > 5
+    assert counters.refused > 0
+    assert counters.resent > 0
+    assert (counters.refused, counters.resent) == (card.resent, card.refused)
+
+
+def test_a_character_that_stays_wrong_is_refused_four_times(bench: Bench) -> None:
+    card = bench.put(chip(), Fault(phase="command", does="damage", at=3, times=1))
+    bench.slots[0].power_on()
+    assert error_of(bench, READ_32) == ERROR_PARITY
+    assert bench.lines[0].counters.refused == 1 + bench.programs.REPEATS
+    assert card.resent == bench.programs.REPEATS
+    assert bench.slots[0].power_on() == ATR
+    assert exchange(bench, READ_32) == RECORD
+
+
+def test_a_card_that_refuses_all_is_given_up(bench: Bench) -> None:
+    bench.put(chip())
+    bench.slots[0].power_on()
+    line = bench.sockets[0].line
+    held = [0]
+
+    def refuse(at: int, level: int) -> None:
+        if not level and at > held[0]:
+            held[0] = at + 12 * INITIAL_ETU
+            bench.simulation.chip.at(at + round(10.5 * INITIAL_ETU), lambda: line.pull(True, "refusal"))
+            bench.simulation.chip.at(at + round(11.9 * INITIAL_ETU), lambda: line.pull(False, "refusal"))
+
+    line.heard.append(refuse)
+    assert error_of(bench, READ_32) == ERROR_PARITY
+    line.heard.remove(refuse)
+    assert bench.lines[0].counters.resent == bench.programs.REPEATS
+    assert bench.sockets[0].contacts[-1][1] == CONTACTS_OFF
+    assert bench.slots[0].power_on() == ATR
+    assert exchange(bench, VERIFY) == "9000"
+
+
+def test_ts_gets_no_error_signal(bench: Bench) -> None:
+    # the inverse convention's 3F, read as if direct: 03 with odd parity
+    card = bench.put(ScriptedChip(bytes.fromhex("0300")), Fault(phase="atr", does="damage", at=0))
+    assert error_of(bench) == ERROR_BAD_TS
+    assert bench.lines[0].counters.refused == 0
+    assert card.resent == 0
+
+
+def test_the_guard_time_of_the_answer_to_reset(bench: Bench) -> None:
+    bench.put(ScriptedChip(ATR_WITH_GUARD, {VERIFY: "9000"}))
+    bench.slots[0].power_on()
+    assert exchange(bench, VERIFY) == "9000"
+    starts = sent_by_reader(bench)
+    assert len(starts) == len(VERIFY) // 2
+    gaps = [(later - earlier) / INITIAL_ETU for earlier, later in pairwise(starts)]
+    header, data = gaps[:4], gaps[5:]  # the procedure byte is between them
+    assert header == pytest.approx([22.0] * 4, abs=0.05)
+    assert data == pytest.approx([22.0] * 2, abs=0.05)
+
+
+def sent_by_reader(bench: Bench) -> list[int]:
+    """Leading edges of header and data of the command after the answer to reset."""
+    starts = leading_edges(bench.edges[1:], INITIAL_ETU)[len(ATR_WITH_GUARD) :]
+    return starts[:5] + starts[6:9]
+
+
+def test_direction_changes_after_16_etu_at_least(bench: Bench) -> None:
+    bench.put(chip())
+    bench.slots[0].power_on()
+    bench.slots[0].exchange(PPS_96)
+    etu = 16 * 32
+    driven: list[tuple[int, int]] = []
+    last = [0]
+
+    def hear(at: int, level: int) -> None:
+        if not level and at > last[0] + 10.9 * etu:
+            driven.append((at, bench.simulation.chip.driven_low >> bench.pins.SLOTS[0][0] & 1))
+            last[0] = at
+
+    bench.sockets[0].line.heard.append(hear)
+    assert exchange(bench, VERIFY) == "9000"
+    assert [by_reader for _, by_reader in driven] == [1] * 5 + [0] + [1] * 3 + [0] * 2
+    pairs = list(pairwise(driven))
+    turns = [(later[0] - earlier[0]) / etu for earlier, later in pairs if earlier[1] and not later[1]]
+    back = [(later[0] - earlier[0]) / etu for earlier, later in pairs if later[1] and not earlier[1]]
+    assert len(turns) == 2
+    assert len(back) == 1
+    assert min(turns + back) >= 16.0
+
+
+def test_without_error_signal_a_damaged_character_is_told_at_once(bench: Bench) -> None:
+    card = bench.put(chip(), Fault(phase="command", does="damage", at=3, times=1))
+    bench.slots[0].power_on()
+    bench.lines[0].set_error_signal(False)
+    assert error_of(bench, READ_32) == ERROR_PARITY
+    assert bench.lines[0].counters.refused == 1
+    assert card.resent == 0
+
+
+def test_nothing_is_lost_while_python_is_away(bench: Bench) -> None:
+    bench.put(chip())
+    bench.slots[0].power_on()
+    bench.slots[0].exchange(PPS_96)
+    line = bench.lines[0]
+    line.send(bytes.fromhex(READ_32))
+    bench.simulation.spend(20_000)  # a garbage collection, and more
+    assert line.receive(1, 100) == b"\xb2"
+    assert line.receive(34, 100) == bytes.fromhex(RECORD)
+
+
+# Board
+
+
+def test_the_watchdog_is_fed_while_a_card_is_mute(bench: Bench) -> None:
+    bench.put(ScriptedChip(ATR_WITH_WI_1, {READ_32: RECORD}), Fault(phase="command", does="mute"))
+    bench.slots[0].power_on()
+    began = bench.simulation.chip.now
+    longest = [0]
+
+    def look() -> None:
+        longest[0] = max(longest[0], bench.simulation.chip.now - max(bench.simulation.fed, began))
+
+    bench.simulation.chip.after_step.append(look)
+    assert error_of(bench, READ_32) == ERROR_MUTE
+    assert 80 < (bench.simulation.chip.now - began) / 128_000 < 200  # ms; WWT is 89
+    assert longest[0] < 30 * 128_000
+
+
+def test_the_host_has_a_port_of_its_own(bench: Bench) -> None:
+    bench.put(chip())
+    port = bench.simulation.port
+    assert port.open
+    device = bench.ccid_device()
+    port.incoming.extend(frame(POWER_ON_3_V))
+    bench.board.wait(200)
+    device.serve()
+    answer = frame(bytes.fromhex("80") + len(ATR).to_bytes(4, "little") + bytes.fromhex("0007000000") + ATR)
+    assert bytes(port.outgoing).endswith(answer)
+    assert bench.simulation.interrupt_key is None
+
+
+def test_without_a_second_port_the_console_takes_any_byte() -> None:
+    assert Bench(second_port=False).simulation.interrupt_key == -1
+
+
+def test_waiting_ends_when_a_card_comes(bench: Bench) -> None:
+    socket = bench.sockets[0]
+    gpio = bench.simulation.chip.rp2040.gpio[bench.pins.SLOTS[0][4]]
+    bench.simulation.chip.at(bench.simulation.chip.now + 12_800_000, lambda: gpio.set_input_value(False))
+    bench.board.wait(1000)
+    assert bench.lines[0].present
+    assert 0.1 < bench.simulation.chip.now / 128e6 < 0.3
+    socket.pull()
+    bench.board.wait(1000)
+    assert bench.lines[0].gone
+    assert bench.simulation.chip.now / 128e6 < 0.4
+
+
+def test_the_pin_pad_of_the_board(bench: Bench) -> None:
+    rows, columns = bench.pins.KEYPAD_ROWS, bench.pins.KEYPAD_COLUMNS
+    chip_ = bench.simulation.chip.rp2040
+    scanner = bench.keypad.KeyScanner(bench.board.keypad)
+    scanner.start()
+    keys = []
+    pressed: list[tuple[int, int]] = []
+
+    def follow() -> None:
+        for column, pin in enumerate(columns):
+            low = any(
+                chip_.sio.gpio_output_enable >> rows[row] & 1 and not chip_.sio.gpio_value >> rows[row] & 1
+                for row, at in pressed
+                if at == column
+            )
+            chip_.gpio[pin].set_input_value(not low)
+
+    bench.simulation.changed.append(follow)
+    for row, column in [(0, 0), (1, 1), (3, 1), (3, 3)]:  # 1, 5, 0, OK
+        for down in ([], [(row, column)], []):
+            pressed[:] = down
+            for _ in range(10):
+                bench.simulation.spend(5000)
+                keys.append(scanner.poll())
+    assert [key for key in keys if key is not None] == [1, 5, 0, OK]
+    assert not any(chip_.sio.gpio_output_enable >> pin & 1 for pin in rows)
+
+
+def test_lamps_and_buzzer(bench: Bench) -> None:
+    green, red = bench.pins.LEDS
+    levels = bench.simulation.chip.rp2040.sio
+    for lamps, lit in [(GREEN, [green]), (RED | BUZZER, [red, bench.pins.BUZZER]), (0, [])]:
+        bench.board.indicator.drive(lamps)
+        assert [pin for pin in (green, red, bench.pins.BUZZER) if levels.gpio_value >> pin & 1] == lit
+
+
+def test_closing_leaves_no_card_powered_and_no_watchdog(bench: Bench) -> None:
+    bench.put(chip())
+    bench.slots[0].power_on()
+    assert bench.simulation.watchdog
+    bench.board.close()
+    assert bench.sockets[0].contacts[-1][1] == CONTACTS_OFF
+    assert not bench.simulation.watchdog
+
+
+def test_a_front_end_is_told_the_class() -> None:
+    bench = Bench("pico_front_end")
+    bench.put(chip())
+    assert bench.slots[0].power_on() == ATR
+    assert exchange(bench, VERIFY) == "9000"
+    select, levels = bench.pins.CLASS_SELECT[0], bench.pins.CLASS_LEVELS[0][4]  # class C, the lowest
+    driven = bench.simulation.chip.rp2040.sio.gpio_value
+    assert tuple(driven >> pin & 1 for pin in select) == levels
+    assert bench.board.name == "pico_front_end"
