@@ -118,7 +118,9 @@ class CcidDevice:
         self._host = host
         self._service = service
         self._pad = pad
-        self._slots = [Slot(line, limits, self._busy) for line in lines]
+        self._slots = tuple([Slot(line, limits, self._busy) for line in lines])
+        if service is not None:
+            service.attend(self._slots)
         self._parser = FrameParser(from_reader=False)
         self._heard = ticks_ms()
         self._next: "Command | None" = None

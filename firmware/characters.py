@@ -1,6 +1,7 @@
 """Characters of one card, waited for while the host is told that it takes time."""
 
 from firmware.contact_line import CharacterDamaged, ContactLine
+from firmware.limits import CLOCK_KHZ
 from firmware.slot_error import SlotError
 from firmware.ticks import elapsed_ms, ticks_ms
 from protocols.ccid.messages import ERROR_ABORTED, ERROR_HARDWARE, ERROR_PARITY
@@ -37,16 +38,18 @@ class Characters:
         except CharacterDamaged:
             raise SlotError(ERROR_PARITY)  # noqa: B904 - MicroPython does not chain
 
+    def pause(self, wait_ms: int) -> None:
+        """Nothing for so long; `SlotError` for a host that waits no more."""
+        while wait_ms > 0:
+            part = min(wait_ms, self._tell_busy())
+            self._line.wait_clocks(part * CLOCK_KHZ)
+            wait_ms -= part
+
     def receive(self, count: int, limit_ms: int) -> bytes:
         """As the line's; `SlotError` for a damaged character, overcurrent, and a host that waits no more."""
         started = ticks_ms()
         while True:
-            due = BUSY_MS - elapsed_ms(self._told_busy)
-            if due <= 0:
-                self._told_busy = ticks_ms()
-                if not self._busy():
-                    raise SlotError(ERROR_ABORTED)
-                due = BUSY_MS
+            due = self._tell_busy()
             left = limit_ms - elapsed_ms(started)
             try:
                 characters = self._line.receive(count, max(0, min(due, left)))
@@ -56,3 +59,13 @@ class Characters:
                 raise SlotError(ERROR_HARDWARE)
             if characters or self._line.gone or left <= due:
                 return characters
+
+    def _tell_busy(self) -> int:
+        """Milliseconds until the host is to be told again."""
+        due = BUSY_MS - elapsed_ms(self._told_busy)
+        if due > 0:
+            return due
+        self._told_busy = ticks_ms()
+        if not self._busy():
+            raise SlotError(ERROR_ABORTED)
+        return BUSY_MS

@@ -48,6 +48,10 @@ from protocols.ccid.service import (
     digest_of,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.slot import Slot
+
 KEPT_EVENTS = 64
 HASH_SIZE = 32
 
@@ -104,7 +108,12 @@ class Service:
         self._present = [False] * count
         self._exchanges = [0] * count
         self._errors: "list[dict[int, int]]" = [{} for _ in range(count)]
+        self._slots: "tuple[Slot, ...]" = ()
         self._log.add(STARTED)
+
+    def attend(self, slots: "tuple[Slot, ...]") -> None:
+        """Those whose restarts are told; before any escape."""
+        self._slots = slots
 
     def note(self, command: Command, answer: Answer) -> None:
         """Every command and its answer."""
@@ -221,7 +230,10 @@ class Service:
         )
         received, sent, refused, resent = characters
         errors = tuple(sorted(self._errors[slot].items())[:MAX_ERRORS])
-        return Counters(self._exchanges[slot], received, sent, refused, resent, counted is not None, errors)
+        restarts, revived = self._slots[slot].restarts, self._slots[slot].revived
+        return Counters(
+            self._exchanges[slot], received, sent, refused, resent, restarts, revived, counted is not None, errors
+        )
 
 
 def _hash(arguments: bytes) -> bytes:

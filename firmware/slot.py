@@ -40,10 +40,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DARK_CLOCKS = 200 * CLOCK_KHZ  # how long a mute card is without power before it gets its second chance
+DARK_MS = (200, 1000)  # how long a stuck card is without power before its second chance, and its third
 IMPLICIT = 0x10  # bit 5 of TA2: the speed is not told
 
-_SPEED_ERRORS = (ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE)
+_STUCK = (ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE)
 _STOPS = (ERROR_MUTE, ERROR_PARITY, ERROR_PROCEDURE_BYTE, ERROR_ABORTED, ERROR_HARDWARE)
 _STOPS_T1 = (ERROR_MUTE, ERROR_ABORTED, ERROR_HARDWARE)  # a damaged block is asked for again by the host
 
@@ -51,9 +51,12 @@ _STOPS_T1 = (ERROR_MUTE, ERROR_ABORTED, ERROR_HARDWARE)  # a damaged block is as
 class Slot:
     """A mute or senseless card is deactivated, so that no late character of it meets the next command.
 
-    In the middle of a session that shows as an active card that stays mute until the next power-on: to libccid
-    an inactive one has been removed (`reader.md A.2`).
-    So does one that drew too much current, but for its error.
+    Then the slot powers it off and on by itself, at most twice, until it answers to reset: that frees a card that a
+    discharge has locked up. It does no more: what was selected and verified is lost, the command is never sent again,
+    for it may have had its effect, and every further one is refused until the host powers on. `restarts` counts how
+    often a card was powered off and on, `revived` how often it then answered.
+    Until that power-on the card stays active and mute for the host: to libccid an inactive one has been removed
+    (`reader.md A.2`). So does one that drew too much current, but for its error, and it is not powered on.
     A speed at which a card answered no command is not agreed upon again while that card is in.
     """
 
@@ -69,7 +72,10 @@ class Slot:
         self._fresh = False  # nothing was sent since the reset
         self._pps_failed = False  # the host's, since the reset
         self._proven = False  # a command was answered since the reset
+        self._lost = False  # the card is not in the state that the host knows
         self._unfit: "list[int]" = []
+        self.restarts = 0
+        self.revived = 0
 
     @property
     def icc(self) -> int:
@@ -82,6 +88,7 @@ class Slot:
         """Notice a card that left, also when another took its place, and one that draws too much."""
         self._line.poll()
         if self._line.overcurrent:
+            self._lost = True
             self._deactivate()
         if self._line.gone:
             self._unfit = []
@@ -93,7 +100,7 @@ class Slot:
     def power_on(self, classes: int = EVERY_CLASS) -> bytes:
         """The ATR after a cold reset, or a warm one where the card is active in one of these classes; `SlotError`.
 
-        A cold ATR that makes no sense is followed by one warm reset. A mute card is powered off and on once.
+        A cold ATR that makes no sense is followed by one warm reset. A mute card is powered off and on twice.
         """
         self.poll()
         if not self._line.present:
@@ -109,22 +116,39 @@ class Slot:
         except SlotError as error:
             if error.error != ERROR_MUTE or self._line.gone:
                 raise
-        self._line.wait_clocks(DARK_CLOCKS)
-        return self._power_on(classes)
+        return self._begin(self._restart(classes))
 
     def _power_on(self, classes: int) -> bytes:
         activation = self._activation
         warm = self._atr is not None and activation.powered and activation.icc_class & classes
         self._atr = None
-        atr = activation.warm_reset() if warm else activation.activate(classes)
-        self._atr, self._fresh, self._pps_failed, self._proven = atr, True, False, False
+        return self._begin(activation.warm_reset() if warm else activation.activate(classes))
+
+    def _begin(self, atr: Atr) -> bytes:
+        self._atr, self._fresh, self._pps_failed, self._proven, self._lost = atr, True, False, False, False
         self._protocol, speed = _mode(atr)
         self._set_parameters(self._told_by_atr(speed))
         return atr.to_bytes()
 
+    def _restart(self, classes: int) -> Atr:
+        """The ATR of a stuck card after as many times without power as it needs; `SlotError`."""
+        for dark_ms in DARK_MS:
+            self._activation.deactivate()
+            self._characters.pause(dark_ms)
+            self.restarts += 1
+            try:
+                atr = self._activation.activate(classes)
+            except SlotError as error:
+                if error.error != ERROR_MUTE or self._line.gone:
+                    raise
+            else:
+                self.revived += 1
+                return atr
+        raise SlotError(ERROR_MUTE)
+
     def power_off(self) -> None:
         """Contacts off in order; nothing where they are."""
-        self._atr = None
+        self._atr, self._lost = None, False
         self._deactivate()
 
     def _deactivate(self) -> None:
@@ -136,7 +160,7 @@ class Slot:
         self.poll()
         if self._atr is None:
             raise SlotError(ERROR_DEACTIVATED if self._line.present else ERROR_MUTE)
-        if not self._activation.powered:
+        if self._lost:
             raise SlotError(ERROR_HARDWARE if self._line.overcurrent else ERROR_MUTE)
 
     # Speed
@@ -197,7 +221,7 @@ class Slot:
             try:
                 agreed = self._take_pps(request, self._pps(request))
             except SlotError as error:
-                if error.error not in _SPEED_ERRORS or self._line.gone:
+                if error.error not in _STUCK or self._line.gone:
                     self.power_off()
                     raise
                 agreed = False
@@ -267,9 +291,17 @@ class Slot:
     def _stop(self, error: int) -> None:
         """A speed that never worked is remembered."""
         speed = self._parameters.fi_di
-        if not self._proven and error in _SPEED_ERRORS and speed != DEFAULT_FI_DI:
+        if not self._proven and error in _STUCK and speed != DEFAULT_FI_DI:
             self._unfit.append(speed)
+        self._lost = True
         self._deactivate()
+        if error not in _STUCK:
+            return
+        try:
+            self._restart(self._activation.icc_class)
+        except SlotError:
+            self._deactivate()
+            self.poll()
 
     def _t0(self, command: "bytes | bytearray | memoryview", parameters: T0Parameters) -> bytes:
         try:

@@ -169,7 +169,8 @@ def _counter_facts(counters: Counters) -> dict[str, object]:
     names = ("received", "sent", "refused", "resent")
     characters = {name: getattr(counters, name) for name in names} if counters.counted else None
     errors = {f"{error:02X}": count for error, count in counters.errors}
-    return {"exchanges": counters.exchanges, "characters": characters, "errors": errors}
+    restarts = {"restarts": counters.restarts, "revived": counters.revived}
+    return {"exchanges": counters.exchanges, "characters": characters, **restarts, "errors": errors}
 
 
 def _print_info(found: ReaderInfo, files: bool) -> None:
@@ -185,6 +186,8 @@ def _print_info(found: ReaderInfo, files: bool) -> None:
                 f"  字符 · characters: 收 · received {counters.received}, 发 · sent {counters.sent},"
                 f" 拒收 · refused {counters.refused}, 重发 · sent again {counters.resent}"
             )
+        if counters.restarts:
+            typer.echo(f"  断电重启 · restarts of a stuck card {counters.restarts}, 恢复 · revived {counters.revived}")
         for error, count in counters.errors:
             typer.echo(f"  {error:02X} ×{count} {ERRORS.get(error, '')}".rstrip())
     if files:

@@ -53,7 +53,7 @@ STARTED, CARD_IN, CARD_OUT, COMMAND_REFUSED = range(4)
 
 _HELLO = "<BBBBIQ32s"
 _FILE = "<I32s"
-_COUNTERS = "<IIIIIB"
+_COUNTERS = "<IIIIIIIB"
 _EVENT = "<IQBBBB"
 EVENT_SIZE = 16
 MAX_ERRORS = 48  # kinds of them that one answer holds
@@ -221,15 +221,18 @@ def _path(fact: FileFact) -> str:
 class Counters(Frozen):
     """Of one CCID slot since the start. Characters are 0 with `counted` False where the board does not count them.
 
-    `errors` are pairs of bError and how often it was answered.
+    `restarts` of a stuck card, after which it answered to reset `revived` times. `errors` are pairs of bError and how
+    often it was answered.
     """
 
-    FIELDS = ("exchanges", "received", "sent", "refused", "resent", "counted", "errors")
+    FIELDS = ("exchanges", "received", "sent", "refused", "resent", "restarts", "revived", "counted", "errors")
     exchanges: int
     received: int
     sent: int
     refused: int
     resent: int
+    restarts: int
+    revived: int
     counted: bool
     errors: "tuple[tuple[int, int], ...]"
 
@@ -241,14 +244,22 @@ class Counters(Frozen):
     def from_bytes(cls, data: bytes) -> "Counters":
         """`ServiceError`."""
         fields, rest = _head(_COUNTERS, data)
-        if len(rest) % 5 or fields[5] > 1:
+        if len(rest) % 5 or fields[7] > 1:
             raise ServiceError("no counters")
         errors = tuple(struct.unpack("<BI", rest[at : at + 5]) for at in range(0, len(rest), 5))
-        return cls(fields[0], fields[1], fields[2], fields[3], fields[4], bool(fields[5]), errors)
+        return cls(*fields[:7], bool(fields[7]), errors)
 
     def to_bytes(self) -> bytes:
         head = struct.pack(
-            _COUNTERS, self.exchanges, self.received, self.sent, self.refused, self.resent, int(self.counted)
+            _COUNTERS,
+            self.exchanges,
+            self.received,
+            self.sent,
+            self.refused,
+            self.resent,
+            self.restarts,
+            self.revived,
+            int(self.counted),
         )
         return head + b"".join([struct.pack("<BI", error, count) for error, count in self.errors])
 

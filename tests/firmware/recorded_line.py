@@ -13,12 +13,14 @@ Heard = Sequence[int | None]
 
 
 class RecordedLine(ContactLine):
-    """A card that answers to reset as `atrs` says for its class, and then with `answers` in turn.
+    """A card that answers to reset as `atrs` says for its class or reset by reset, and then with `answers` in turn.
 
     Only waiting takes time, by the clock of the line: `now_ms`.
     """
 
-    def __init__(self, atrs: Mapping[int, bytes] | bytes, answers: Iterable[Heard] = (), classes: int = EVERY_CLASS):
+    def __init__(
+        self, atrs: Mapping[int, bytes] | list[bytes] | bytes, answers: Iterable[Heard] = (), classes: int = EVERY_CLASS
+    ):
         self.present, self.classes = True, classes
         self._atrs = atrs
         self._answers = list(answers)
@@ -26,9 +28,11 @@ class RecordedLine(ContactLine):
         self._class = 0
         self._leaving = self._present_then = False
         self.done: list[tuple[str, int]] = []
-        """`class`, `contacts`, `dark` (clocks) and so on, each with its value, in order."""
+        """`class`, `contacts`, `wait` (clocks) and so on, each with its value, in order."""
         self.sent: list[bytes] = []
         self.now_ms = 0
+        self.off_ms: list[int] = []
+        """When the contacts went off."""
 
     def values(self, what: str) -> list[int]:
         """Those of one kind."""
@@ -51,10 +55,17 @@ class RecordedLine(ContactLine):
 
     def set_contacts(self, contacts: int) -> None:
         self.done.append(("contacts", contacts))
+        self.off_ms += [] if contacts else [self.now_ms]
         self._held = []
         if contacts == RUNNING:
-            atr = self._atrs if isinstance(self._atrs, bytes) else self._atrs.get(self._class, b"")
-            self._held = list(atr)
+            self._held = list(self._answer_to_reset())
+
+    def _answer_to_reset(self) -> bytes:
+        if isinstance(self._atrs, bytes):
+            return self._atrs
+        if isinstance(self._atrs, list):
+            return self._atrs.pop(0) if self._atrs else b""
+        return self._atrs.get(self._class, b"")
 
     def set_speed(self, fi_di: int, extra_guard: int) -> None:
         self.done.append(("speed", fi_di))

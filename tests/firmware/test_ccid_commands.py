@@ -269,7 +269,7 @@ def test_an_answer_that_comes_too_late_is_not_sent(open_host: OpenHost) -> None:
     assert host.ask(GET_SLOT_STATUS).kind == SLOT_STATUS
 
 
-def test_a_card_that_went_mute_is_dark_and_stays_mute_until_power_on(open_host: OpenHost) -> None:
+def test_a_card_that_went_mute_is_restarted_and_stays_mute_until_power_on(open_host: OpenHost) -> None:
     """To libccid a card that is no longer active has been removed (reader.md A.2)."""
     card = ScriptedCard({5: b"\x60"})
     host, slot = open_host(card, "waiting=10", "slack=400")
@@ -277,10 +277,12 @@ def test_a_card_that_went_mute_is_dark_and_stays_mute_until_power_on(open_host: 
     for kind, data in ((XFR_BLOCK, READ.hex()), (XFR_BLOCK, READ.hex()), (GET_PARAMETERS, "")):
         answer = host.ask(kind, data)
         assert (answer.failed, answer.error, answer.icc) == (True, MUTE, ICC_ACTIVE)
-    assert (slot.contacts[-1], len(card.taken)) == (0, 5)
+    cold, off = [VCC, VCC | CLK, RUNNING], [VCC | CLK, VCC, 0]
+    assert slot.contacts == cold + off + cold
+    assert (card.resets, bytes(card.taken)) == (2, b"")
     card.replies = {5: ANSWER}
     assert not host.ask(ICC_POWER_ON).failed
-    assert slot.contacts[-3:] == [VCC, VCC | CLK, RUNNING], "a cold reset"
+    assert slot.contacts[9:] == [VCC | CLK, RUNNING], "a warm reset"
     assert host.ask(XFR_BLOCK, READ.hex()).data == ANSWER[1:]
     host.ask(ICC_POWER_OFF)
     assert host.ask(GET_SLOT_STATUS).icc == ICC_INACTIVE

@@ -47,7 +47,7 @@ CASES = {
     "one that it tells": Case({B: A_AND_B, A: A_AND_B}, A | B, EVERY_CLASS, [B], A_AND_B),
     "the card tells another than the board's": Case({B: ONLY_A}, B, EVERY_CLASS, [B], CLASS_NOT_SUPPORTED),
     "the card tells another than asked for": Case({A: ONLY_B, B: ONLY_B}, A | B, A, [A], CLASS_NOT_SUPPORTED),
-    "mute in all, twice": Case({}, EVERY_CLASS, EVERY_CLASS, [C, B, A, C, B, A], MUTE),
+    "mute in all, three times": Case({}, EVERY_CLASS, EVERY_CLASS, [C, B, A] * 3, MUTE),
 }
 
 

@@ -59,7 +59,10 @@ def test_exchanges_and_errors_are_counted_and_logged(start_reader: StartReader, 
         connection.transmit(CommandApdu(0x00, 0xB2, 0x03, 0x04, le=6))
     reader.close()
     found = told("info", f"serial:{link}")
-    assert found["slots"] == [{"exchanges": 1, "characters": None, "errors": {"FE": 1}}]
+    assert found["slots"] == [
+        {"exchanges": 1, "characters": None, "restarts": 1, "revived": 1, "errors": {"FE": 1}},
+    ]
+    assert "断电重启 · restarts of a stuck card 1, 恢复 · revived 1" in said("info", f"serial:{link}")
     events = told("log", f"serial:{link}")
     assert [(each["number"], each["event"]) for each in events] == [
         (0, "started"),

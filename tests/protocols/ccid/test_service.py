@@ -100,7 +100,10 @@ def test_a_file_survives_the_line(path: str, size: int, sha256: bytes) -> None:
     assert FileFact.from_bytes(fact.to_bytes()) == fact
 
 
-@given(st.tuples(u32, u32, u32, u32, u32, st.booleans(), st.lists(st.tuples(u8, u32), max_size=20).map(tuple)))
+errors = st.lists(st.tuples(u8, u32), max_size=20).map(tuple)
+
+
+@given(st.tuples(u32, u32, u32, u32, u32, u32, u32, st.booleans(), errors))
 def test_counters_survive_the_line(fields: tuple[object, ...]) -> None:
     counters = Counters(*fields)
     assert Counters.from_bytes(counters.to_bytes()) == counters
