@@ -12,7 +12,7 @@ from hardware.virtual.card_store import Replaced
 from hardware.virtual.chips import chip_at
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.pin_pad import FileKeys, Keys, VirtualPinPad
-from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderUnavailable
+from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderUnavailable
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
 from protocols.sscard.files import versions
@@ -28,7 +28,7 @@ class VirtualConnection:
     def __init__(self, card: Chip, path: Path) -> None:
         self._card, self._path = card, path
         self._atr = Atr.from_bytes(card.reset())
-        self._powered = True
+        self._ended: ReaderError | None = None
 
     @property
     def atr(self) -> Atr:
@@ -39,7 +39,7 @@ class VirtualConnection:
         try:
             return self._card.command(command)
         except Replaced:
-            self._powered = False
+            self.end(CardRemoved(str(self._path)))
             raise CardRemoved(str(self._path)) from None
         except CardFileError as error:
             self._check()
@@ -51,14 +51,17 @@ class VirtualConnection:
         return self._atr
 
     def disconnect(self) -> None:
-        self._powered = False
+        self.end(CardMute("powered off"))
+
+    def end(self, error: ReaderError) -> None:
+        """Every later call raises this, unless an earlier one holds."""
+        self._ended = self._ended or error
 
     def _check(self) -> None:
-        if not self._powered:
-            raise CardMute("powered off")
         if not self._path.exists():
-            self._powered = False
-            raise CardRemoved(str(self._path))
+            self.end(CardRemoved(str(self._path)))
+        if self._ended is not None:
+            raise self._ended.with_traceback(None)
 
 
 class VirtualReader:
@@ -95,7 +98,7 @@ class VirtualReader:
         if not self.card_present():
             raise NoCard(str(self._path))
         if self._connection is not None:
-            self._connection.disconnect()
+            self._connection.end(CardRemoved("connected anew"))
         try:
             self._connection = VirtualConnection(chip_at(self._path), self._path)
         except CardFileError as error:
