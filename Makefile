@@ -48,6 +48,9 @@ gen-check: ## fail where a derived file has drifted
 	$(RUN)python -m host_bridge.conformance.reader.page | diff -u docs/reader-conformance.md -
 	$(RUN)python -m hardware.pinmap_files --check
 
+rigs: ## climb the ladder, JUnit in var/rigs.xml (ARGS='--rig usb --device SERIAL [--relay PORT]')
+	$(RUN)python -m pytest --junitxml var/rigs.xml tests/rigs $(wildcard tests/firmware/pio) $(ARGS)
+
 soak: ## kill terminal, broker and centre under load (ARGS='--kills 200 --settlements 2000 --seed 1 --json')
 	$(RUN)python -m tests.chaos.soak $(ARGS)
 
@@ -93,4 +96,4 @@ newcomer: ## run the README's two commands in a fresh Debian root (SUITE=bookwor
 clean: ## remove what was set up and what was recorded
 	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help demo test lint format types pytest gen gen-check soak soak-long mutants powercut bench-journal bench-reader bench-card pictures hardware lock newcomer clean
+.PHONY: help demo test lint format types pytest gen gen-check rigs soak soak-long mutants powercut bench-journal bench-reader bench-card pictures hardware lock newcomer clean

@@ -1,30 +1,19 @@
-"""One conversation with one card: in process, behind the firmware under MicroPython, in a PC/SC reader by vpcd."""
+"""One conversation with one card: in process, and on whatever rung."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from hardware.virtual.card import VirtualCard
-from hardware.virtual.processes import wait_until
-from hardware.virtual.reader import MICROPYTHON, ReaderProcess
-from hardware.virtual.slot import VirtualSlot
-from hardware.virtual.vpcd import VpcdSlot
 from host_bridge.card.t0_follow_up import T0FollowUp
-from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardConnection
-from host_bridge.readers.serial import SerialReader
 from host_bridge.readers.virtual import VirtualConnection
 from protocols.iso7816.apdu import CommandApdu
 from protocols.sscard import commands, security
-from tests.firmware import rig
 from tests.hardware.virtual.key_terminal import PIN, SOURCE, KeyTerminal, image_of
-from tests.pcscd import READERS, Pcscd
-from tests.pcscd import demand as demand_pcsc
+from tests.rigs.conftest import StartRig
+from tests.rigs.rungs import CARD, CHALLENGES, Wanted
 
-Connect = Callable[[Path], CardConnection]
 Step = tuple[str, CommandApdu, int]
 
 
@@ -72,67 +61,20 @@ def conversation(folder: Path, version: str) -> list[Step]:
     ]
 
 
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as opened:
-        yield opened
-
-
-@pytest.fixture
-def firmware(stack: ExitStack) -> Connect:
-    rig.demand(MICROPYTHON)
-
-    def connected(path: Path) -> CardConnection:
-        process = ReaderProcess(
-            VirtualSlot(path.parent, lambda file: VirtualCard.open(file, challenges)), interpreter=MICROPYTHON
-        )
-        process.start()
-        stack.callback(process.stop)
-        reader = SerialReader(process.path)
-        stack.callback(reader.close)
-        return reader.connect()
-
-    return connected
-
-
-@pytest.fixture
-def vpcd(stack: ExitStack, tmp_path: Path) -> Connect:
-    demand_pcsc()
-    daemon = stack.enter_context(Pcscd(tmp_path))
-    daemon.start()
-
-    def connected(path: Path) -> CardConnection:
-        slot = VpcdSlot(VirtualCard.open(path, challenges), "127.0.0.1", daemon.ports[0])
-        thread = threading.Thread(target=slot.run)
-        thread.start()
-        stack.callback(thread.join)
-        stack.callback(slot.close)
-        reader = open_reader(f"pcsc:{READERS[0]}")
-        stack.callback(reader.close)
-        wait_until("the card", reader.card_present)
-        connection = reader.connect()
-        stack.callback(connection.disconnect)
-        return connection
-
-    return connected
-
-
 def said(connection: CardConnection, steps: list[Step]) -> list[tuple[str, str]]:
     whole = T0FollowUp(connection)
     return [(what, whole.transmit(command).to_bytes().hex().upper()) for what, command, _ in steps]
 
 
+@pytest.mark.needs(CARD, CHALLENGES)
 @pytest.mark.parametrize("version", ["1.00", "2.00", "3.00"])
-@pytest.mark.parametrize("behind", ["firmware", "vpcd"])
-def test_the_same_answers(behind: str, version: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    connect: Connect = request.getfixturevalue(behind)
+def test_the_same_answers(start_rig: StartRig, version: str, tmp_path: Path) -> None:
     steps = conversation(tmp_path, version)
     card = VirtualCard.create(tmp_path / "here.card", image_of(version), challenges)
     here = VirtualConnection(card, card.path)
     expected = said(here, steps)
     assert [answer[-4:] for _, answer in expected] == [f"{sw:04X}" for _, _, sw in steps]
-    folder = tmp_path / "slot"
-    folder.mkdir()
-    card = VirtualCard.create(folder / "there.card", image_of(version))
-    assert said(connect(card.path), steps) == expected
-    assert VirtualCard.open(card.path).image == VirtualCard.open(tmp_path / "here.card").image
+    there = VirtualCard.create(tmp_path / "there.card", image_of(version))
+    rig = start_rig(Wanted(randomness=challenges), there.path)
+    assert said(rig.open().connect(), steps) == expected
+    assert VirtualCard.open(rig.card).image == VirtualCard.open(tmp_path / "here.card").image

@@ -188,16 +188,6 @@ def test_a_card_pulled_in_mid_session(insert: Insert, reader: Reader) -> None:
     assert reader.connect().transmit(READ_VERSION).data == VERSION
 
 
-def test_a_second_connection_ends_the_first(insert: Insert, reader: Reader) -> None:
-    insert()
-    first = reader.connect()
-    second = reader.connect()
-    with pytest.raises(CardRemoved):
-        first.transmit(SELECT_SSSE)
-    first.disconnect()
-    assert second.transmit(READ_VERSION).data == VERSION
-
-
 class Stone:
     """A chip with this answer to reset and no other."""
 

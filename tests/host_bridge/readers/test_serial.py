@@ -13,7 +13,7 @@ import pytest
 
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
-from host_bridge.readers.reader import CardConnection, CardRemoved, NoCard, ReaderUnavailable
+from host_bridge.readers.reader import CardConnection, ReaderUnavailable
 from host_bridge.readers.serial import SerialReader
 from host_bridge.readers.serial_link import Port, open_port
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
@@ -73,33 +73,6 @@ def test_a_card_through_the_whole_reader(reader: SerialReader, slot_folder: Path
     reader.close()
 
 
-def test_a_second_connection_ends_the_first(reader: SerialReader) -> None:
-    first = reader.connect()
-    second = reader.connect()
-    with pytest.raises(CardRemoved):
-        first.transmit(SELECT_SSSE)
-    first.disconnect()
-    converse(second)
-    reader.close()
-
-
-def test_a_card_moved_out_and_in(reader: SerialReader, slot_folder: Path) -> None:
-    card = slot_folder / "employee.card"
-    connection = reader.connect()
-    card.rename(slot_folder.parent / card.name)
-    with pytest.raises(CardRemoved):
-        connection.transmit(SELECT_SSSE)
-    wait_until(lambda: not reader.card_present())
-    with pytest.raises(NoCard):
-        reader.connect()
-    (slot_folder.parent / card.name).rename(card)
-    wait_until(reader.card_present)
-    with pytest.raises(CardRemoved):
-        connection.transmit(SELECT_SSSE)
-    converse(reader.connect())
-    reader.close()
-
-
 def test_a_slot_the_reader_does_not_have(start_reader: StartReader, link: Path) -> None:
     start_reader()
     reader = SerialReader(str(link), 1)
@@ -113,24 +86,6 @@ def test_no_reader_at_the_path(link: Path) -> None:
     reader = SerialReader(str(link))
     with pytest.raises(ReaderUnavailable):
         reader.card_present()
-
-
-def test_a_reader_that_comes_back_is_used_again(start_reader: StartReader, link: Path) -> None:
-    process = start_reader()
-    reader = SerialReader(str(link), silence_s=3.0)
-    connection = reader.connect()
-    process.stop()
-    for _ in range(2):
-        with pytest.raises(ReaderUnavailable):
-            connection.transmit(SELECT_SSSE)
-        with pytest.raises(ReaderUnavailable):
-            reader.card_present()
-    start_reader()
-    assert reader.card_present()
-    with pytest.raises(ReaderUnavailable):
-        connection.transmit(SELECT_SSSE)
-    converse(reader.connect())
-    reader.close()
 
 
 def test_a_killed_firmware_is_unavailable_within_the_limits(start_reader: StartReader, link: Path) -> None:
