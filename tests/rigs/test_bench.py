@@ -18,10 +18,10 @@ from hardware.virtual.slot import VirtualSlot
 from host_bridge.readers.port_lock import PortLock
 from host_bridge.readers.reader import CardRemoved, ReaderUnavailable
 from tests.firmware.rig import demand
-from tests.host_bridge.readers.test_stock_pcscd import SELECT_SSSE
 from tests.rigs import bench
 from tests.rigs.bench import Relay, RelayError, UsbWithRelay, find, port_of
 from tests.rigs.rungs import Options, Wanted
+from tests.rigs.test_card import SELECT_SSSE
 
 SWITCHES = """
 import sys

@@ -7,9 +7,12 @@ from hardware.virtual.line_faults import Fault
 from hardware.virtual.processes import wait_until
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderUnavailable
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
-from tests.host_bridge.readers.test_stock_pcscd import READ_VERSION, SELECT_SSSE, VERSION
 from tests.rigs.conftest import StartRig
 from tests.rigs.rungs import CARD, FAULTS, OWN_ATR, POWER, REMOVE, Rig, Wanted
+
+SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))
+READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
+VERSION = ResponseApdu(bytes.fromhex("0304322E3030"), 0x9000)
 
 
 def test_any_card_answers_to_reset_the_same_way_each_time(rig: Rig) -> None:

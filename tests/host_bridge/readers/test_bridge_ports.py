@@ -25,6 +25,7 @@ from host_bridge.readers.serial_link import open_port
 from protocols.ccid.messages import GET_SLOT_STATUS, Command
 from protocols.ccid.serial_frame import frame
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
+from protocols.texts.catalogue import texts
 from tests.host_bridge.readers.hostile_wire import HostileWire, Spoil, well
 
 READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
@@ -299,7 +300,7 @@ def test_a_link_that_cannot_be_made_is_said(tmp_path: Path, trouble: str) -> Non
     (tmp_path / "card").touch()
     result = CliRunner().invoke(app, ["bridge", "--port", "/dev/none", "--link", str(folder / "card")])
     assert result.exit_code == 1
-    assert "R-033" in result.output
+    assert texts()["bridge_not_started"].number in result.output
     assert (tmp_path / "card").exists()
 
 

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,10 @@ from typer.testing import CliRunner
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.processes import wait_until
 from host_bridge.card.commands import app as card_app
-from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from tests.host_bridge.readers.conftest import StartReader
 from tests.pcscd import Pcscd, card_present
 
 PROFILES = ("GemPCTwin", "GemPCPinPad")
-SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))
-READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
-VERSION = ResponseApdu(bytes.fromhex("0304322E3030"), 0x9000)
 
 
 @pytest.fixture(params=PROFILES)
