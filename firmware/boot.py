@@ -1,13 +1,15 @@
 """Starts the firmware of one of two file slots: `a/` and `b/`, beside this file, which lies there as `main.py`.
 
-It is the one file that no update touches. The file `state` says what to start: confirmed slot, slot on trial or `-`,
-starts the trial has left, starts in all, why this start, and what would be the reason of the next one.
+It is the one file that no update touches. The file `arguments`, where there is one, holds those of the firmware.
+The file `state` says what to start: confirmed slot, slot on trial or `-`, starts the trial has left, starts in all,
+why this start, and what would be the reason of the next one.
 """
 
 import os
 import sys
 import time
 
+ARGUMENTS = "arguments"
 STATE = "state"
 NEW_STATE = "state.new"
 NO_SLOT = "-"
@@ -101,6 +103,15 @@ def begin(open_file: "Callable[[str, str], IO[Any]]", rename: "Callable[[str, st
     return state.running
 
 
+def told(root: str) -> "list[str]":
+    """What the firmware is told where no command line does."""
+    try:
+        with open(root + ARGUMENTS) as file:
+            return file.read().split()
+    except OSError:
+        return []
+
+
 def run(arguments: "list[str]", root: str) -> None:
     """Until the firmware wants to be started anew, or fails."""
     sys.path.insert(0, root + begin(open, os.rename, root))
@@ -121,4 +132,5 @@ def run(arguments: "list[str]", root: str) -> None:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1:], __file__[: __file__.rfind("/") + 1])
+    where = __file__[: __file__.rfind("/") + 1]
+    run(sys.argv[1:] or told(where), where)

@@ -16,7 +16,8 @@ FOLDERS = ("firmware", "protocols/ccid", "protocols/iso7816")
 ALONE = ("protocols/__init__.py",)
 BOARDS = "firmware/boards"
 BOOT, BOOT_ON_BOARD = "firmware/boot.py", "main.py"
-"""The one file outside the slots (`firmware.boot`)."""
+ARGUMENTS = "arguments"
+"""Outside the slots (`firmware.boot`)."""
 FIRST_SLOT = "a"
 
 
@@ -24,11 +25,31 @@ class FirmwareError(ValueError):
     """It cannot be made; the text says what is missing."""
 
 
+class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The MicroPython that a board runs: `files` to `end` of its flash, which begins at `flash`, are for files.
+
+    `sha256` of its UF2 in hex, empty where it is not known.
+    """
+
+    name: str
+    version: str
+    family: int
+    flash: int
+    files: int
+    end: int
+    sha256: str = ""
+
+
 class BoardFirmware(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`boards`: folders of `firmware/boards`; `bytecode`: architecture that mpy-cross compiles for, empty for none."""
+    """`boards`: folders of `firmware/boards`; `bytecode`: architecture that mpy-cross compiles for, empty for none.
+
+    `arguments` are those of the firmware; `base` is None for a board that no UF2 is made for.
+    """
 
     boards: tuple[str, ...]
     bytecode: str = ""
+    arguments: str = ""
+    base: Base | None = None
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,8 +92,11 @@ def application_files(board: str, sources: Path = SOURCES) -> dict[str, bytes]:
 def board_image(files: dict[str, bytes], manifest: Manifest, sources: Path = SOURCES) -> dict[str, bytes]:
     """All that lies on a board at first: the file that starts the firmware, and the first slot."""
     first = {f"{FIRST_SLOT}/{path}": data for path, data in files.items()}
-    boot = (sources / BOOT).read_bytes()
-    return {BOOT_ON_BOARD: boot, f"{FIRST_SLOT}/{MANIFEST_FILE}": manifest.to_bytes(), **first}
+    boot = {BOOT_ON_BOARD: (sources / BOOT).read_bytes()}
+    arguments = board_firmware(manifest.board).arguments
+    if arguments:
+        boot[ARGUMENTS] = arguments.encode()
+    return boot | {f"{FIRST_SLOT}/{MANIFEST_FILE}": manifest.to_bytes()} | first
 
 
 def _is_for(name: str, boards: tuple[str, ...]) -> bool:

@@ -1,0 +1,67 @@
+"""UF2 files: what the boot ROM of a Pico takes on its BOOTSEL drive, 256 bytes of flash a block.
+
+Source: the UF2 specification (microsoft/uf2) and the RP2040 datasheet, 2.8.4.2.
+"""
+
+import struct
+from typing import NamedTuple
+
+MAGIC_START, MAGIC_SECOND, MAGIC_END = 0x0A324655, 0x9E5D5157, 0x0AB16F30
+FAMILY_PRESENT = 0x00002000
+PAYLOAD = 256
+BLOCK = 512
+SECTOR = 4096
+"""What the boot ROM erases before it writes the first block in it."""
+HEADER = "<8I"
+DATA_SIZE = 476
+
+FAMILIES = {0xE48BFF56: "RP2040", 0xE48BFF59: "RP2350"}
+
+
+class Uf2Error(ValueError):
+    """No UF2 that a boot ROM would take whole; the text says why."""
+
+
+class Uf2(NamedTuple):
+    """`family` as in `FAMILIES`; `content` is 256 bytes for each flash address, by address."""
+
+    family: int
+    content: dict[int, bytes]
+
+
+def read_uf2(data: bytes) -> Uf2:
+    """`Uf2Error` unless every block is whole, of one family, numbered on, aligned, and of its own place."""
+    if not data or len(data) % BLOCK:
+        raise Uf2Error("no whole number of blocks")
+    count = len(data) // BLOCK
+    families: set[int] = set()
+    content: dict[int, bytes] = {}
+    for number in range(count):
+        block = data[number * BLOCK : (number + 1) * BLOCK]
+        start, second, flags, address, size, at, total, family = struct.unpack_from(HEADER, block)
+        (end,) = struct.unpack_from("<I", block, BLOCK - 4)
+        if (start, second, end) != (MAGIC_START, MAGIC_SECOND, MAGIC_END):
+            raise Uf2Error(f"block {number} is none")
+        if not flags & FAMILY_PRESENT or size != PAYLOAD or address % PAYLOAD or (at, total) != (number, count):
+            raise Uf2Error(f"block {number} of {count} is numbered {at} of {total}, {size} bytes at {address:08X}")
+        if address in content:
+            raise Uf2Error(f"{address:08X} is written twice")
+        families.add(family)
+        content[address] = block[32 : 32 + PAYLOAD]
+    if len(families) != 1:
+        raise Uf2Error("more than one family")
+    return Uf2(families.pop(), dict(sorted(content.items())))
+
+
+def write_uf2(uf2: Uf2) -> bytes:
+    """The file."""
+    found = bytearray()
+    for number, (address, data) in enumerate(sorted(uf2.content.items())):
+        header = (MAGIC_START, MAGIC_SECOND, FAMILY_PRESENT, address, PAYLOAD, number, len(uf2.content), uf2.family)
+        found += struct.pack(HEADER, *header) + data.ljust(DATA_SIZE, b"\0") + struct.pack("<I", MAGIC_END)
+    return bytes(found)
+
+
+def pages(address: int, data: bytes) -> dict[int, bytes]:
+    """`data` from this address on as the content of a `Uf2`; both whole pages."""
+    return {address + at: data[at : at + PAYLOAD] for at in range(0, len(data), PAYLOAD)}

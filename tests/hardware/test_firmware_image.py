@@ -1,0 +1,223 @@
+"""`make firmware`: MicroPython and our files in one UF2, which a board boots whatever its flash held before."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from littlefs import LittleFS, UserContext
+
+from hardware.firmware_files import (
+    BoardFirmware,
+    FirmwareError,
+    application_files,
+    board_firmware,
+    version_in,
+)
+from hardware.firmware_image import BaseMissing, build, checked_base, combined
+from hardware.uf2 import Uf2, pages, read_uf2, write_uf2
+from protocols.release.bundle import Manifest
+
+ROOT = Path(__file__).parents[2]
+RP2040, FLASH, FILES, END = 0xE48BFF56, 0x10000000, 0x100A0000, 0x10200000
+"""ecosystem.md 3.1: the standard build has a drive of 1408 kB at 100A0000."""
+SECTOR = 4096
+
+
+def base_uf2(size: int = 8192, family: int = RP2040, at: int = FLASH) -> bytes:
+    return write_uf2(Uf2(family, pages(at, bytes(range(256)) * (size // 256))))
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A tree with a board for the RP2040 and one that is not to go onto it."""
+    folder = tmp_path / "sources"
+    files = {
+        "firmware/__init__.py": "",
+        "firmware/boot.py": "import sys\n",
+        "firmware/main.py": "def main(arguments, root):\n    return None\n" + "# long\n" * 2000,
+        "firmware/version.py": 'VERSION = "0.4.2"\n',
+        "firmware/boards/__init__.py": "",
+        "firmware/boards/pico/board.py": "BOARD = 1\n",
+        "firmware/boards/unix/board.py": "BOARD = 2\n",
+        "protocols/__init__.py": "",
+        "protocols/ccid/messages.py": "X = 3\n",
+        "protocols/iso7816/atr.py": "Y = 4\n",
+        "protocols/sscard/pin.py": "Z = 5\n",
+    }
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+def mounted(content: dict[int, bytes], before: bytes = b"\xff" * (END - FILES)) -> LittleFS:
+    """What a board finds when the boot ROM has written these pages, erasing a sector before its first one."""
+    flash = bytearray(before)
+    inside = {address: data for address, data in content.items() if address >= FILES}
+    for sector in {(address - FILES) // SECTOR for address in inside}:
+        flash[sector * SECTOR : (sector + 1) * SECTOR] = b"\xff" * SECTOR
+    for address, data in inside.items():
+        flash[address - FILES : address - FILES + 256] = data
+    return mount(flash)
+
+
+def mount(flash: bytearray) -> LittleFS:
+    layout: dict[str, Any] = {"block_size": SECTOR, "block_count": len(flash) // SECTOR}
+    sizes: dict[str, Any] = {"prog_size": 256, "read_size": 32, "cache_size": 256, "lookahead_size": 32}
+    found = LittleFS(UserContext(buffer=flash), mount=False, **layout, **sizes)
+    found.mount()
+    return found
+
+
+def held(files: LittleFS) -> dict[str, bytes]:
+    found = {}
+    for folder, _, names in files.walk("/"):
+        for name in names:
+            path = f"{folder.rstrip('/')}/{name}"
+            with files.open(path, "rb") as file:
+                found[path.lstrip("/")] = file.read()
+    return found
+
+
+def built(sources: Path, tmp_path: Path, board: str = "pico") -> tuple[dict[str, str], Uf2]:
+    (tmp_path / "base.uf2").write_bytes(base_uf2())
+    sha256 = hashlib.sha256(base_uf2()).hexdigest()
+    facts = build(board, tmp_path / "base.uf2", sha256, tmp_path / "out" / "reader.uf2", sources)
+    return facts, read_uf2(Path(facts["output"]).read_bytes())
+
+
+def test_the_image_holds_the_base_and_the_files(sources: Path, tmp_path: Path) -> None:
+    facts, image = built(sources, tmp_path)
+    assert image.family == RP2040
+    base = read_uf2(base_uf2()).content
+    assert {address: data for address, data in image.content.items() if address < FILES} == base
+    assert max(image.content) < END
+    files = held(mounted(image.content))
+    assert set(files) == {
+        "main.py",
+        "a/manifest.json",
+        "a/firmware/__init__.mpy",
+        "a/firmware/boot.mpy",
+        "a/firmware/main.mpy",
+        "a/firmware/version.mpy",
+        "a/firmware/boards/__init__.mpy",
+        "a/firmware/boards/pico/board.mpy",
+        "a/protocols/__init__.mpy",
+        "a/protocols/ccid/messages.mpy",
+        "a/protocols/iso7816/atr.mpy",
+    }
+    assert files["main.py"] == (sources / "firmware/boot.py").read_bytes()
+    manifest = msgspec.json.decode(files["a/manifest.json"], type=Manifest)
+    assert (manifest.board, manifest.version, manifest.digest.hex()) == ("pico", "0.4.2", facts["digest"])
+    for each in manifest.files:
+        content = files[f"a/{each.path}"]
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (each.size, each.sha256)
+    assert files["a/firmware/boards/pico/board.mpy"][:2] == b"M\x06", "bytecode of version 6"
+
+
+def test_what_the_flash_held_before_does_not_count(sources: Path, tmp_path: Path) -> None:
+    """A worn file system with folders of the same names, whose metadata have counted far up."""
+    worn = mount_new()
+    for folder in ("a", "a/firmware", "a/protocols", "b", "b/firmware"):
+        worn.mkdir(folder)
+    for number in range(300):
+        for path in ("state", "a/firmware/x.py", "b/firmware/y.py", f"a/protocols/{number % 40}.py"):
+            with worn.open(path, "wb") as file:
+                file.write(bytes([number & 0xFF]) * 700)
+    before = bytes(worn.context.buffer)
+    assert "state" in held(worn)
+    _, image = built(sources, tmp_path)
+    files = mounted(image.content, before)
+    assert held(files) == held(mounted(image.content))
+    with files.open("state", "wb") as file:
+        file.write(b"a - 0 1 power power\n")
+    assert len(held(files)) == len(held(mounted(image.content))) + 1
+
+
+def mount_new() -> LittleFS:
+    layout: dict[str, Any] = {"block_size": SECTOR, "block_count": (END - FILES) // SECTOR}
+    sizes: dict[str, Any] = {"prog_size": 256, "read_size": 32, "cache_size": 256, "lookahead_size": 32}
+    return LittleFS(UserContext(END - FILES), **layout, **sizes)
+
+
+def test_a_board_that_needs_arguments_has_them(sources: Path, tmp_path: Path) -> None:
+    (sources / "firmware/boards/pico_front_end").mkdir()
+    (sources / "firmware/boards/pico_front_end/pins.py").write_text("PINS = 1\n")
+    _, image = built(sources, tmp_path, "pico_front_end")
+    files = held(mounted(image.content))
+    assert files["arguments"] == b"pico_front_end"
+    assert {"a/firmware/boards/pico/board.mpy", "a/firmware/boards/pico_front_end/pins.mpy"} <= set(files)
+
+
+def test_without_a_base_it_says_what_is_missing(sources: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hardware.firmware_image", "--source", str(sources), "--base", ""]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 3
+    assert "MicroPython RPI_PICO 1.28.0" in done.stderr
+    (tmp_path / "base.uf2").write_bytes(base_uf2())
+    with pytest.raises(BaseMissing, match="SHA256="):
+        build("pico", tmp_path / "base.uf2", "", tmp_path / "reader.uf2", sources)
+    assert not (tmp_path / "reader.uf2").exists()
+
+
+def test_a_base_is_taken_by_its_hash_only() -> None:
+    base = board_firmware("pico").base
+    assert base is not None
+    data = base_uf2()
+    right, wrong = hashlib.sha256(data).hexdigest(), "0" * 64
+    assert checked_base(data, base, right.upper()) == "unverified"
+    pinned = msgspec.structs.replace(base, sha256=right)
+    assert checked_base(data, pinned, "") == checked_base(data, pinned, right) == "verified"
+    for known, given in ((base, wrong), (pinned, wrong), (msgspec.structs.replace(base, sha256=wrong), right)):
+        with pytest.raises(FirmwareError):
+            checked_base(data, known, given)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [base_uf2(family=0xE48BFF59), base_uf2(at=FILES - 4096), base_uf2(at=0x20000000)],
+    ids=["another chip", "where the files go", "not in flash"],
+)
+def test_a_base_that_does_not_fit_is_refused(data: bytes) -> None:
+    base = board_firmware("pico").base
+    assert base is not None
+    with pytest.raises(FirmwareError):
+        combined(data, base, {"main.py": b""})
+
+
+def test_files_are_those_of_the_board(sources: Path) -> None:
+    unix = application_files("unix", sources)
+    assert unix["firmware/boards/unix/board.py"] == b"BOARD = 2\n"
+    assert not [path for path in unix if "pico" in path or "sscard" in path]
+    assert version_in(sources) == "0.4.2"
+    for board in ("pico_front_end", "none"):
+        with pytest.raises(FirmwareError):
+            application_files(board, sources)
+    (sources / "firmware/main.py").write_text("def main(:\n")
+    with pytest.raises(FirmwareError, match=r"firmware/main\.py"):
+        application_files("pico", sources)
+    (sources / "firmware/version.py").unlink()
+    with pytest.raises(FirmwareError):
+        version_in(sources)
+
+
+def test_a_board_without_base_is_not_flashed(sources: Path, tmp_path: Path) -> None:
+    assert isinstance(board_firmware("unix"), BoardFirmware)
+    with pytest.raises(FirmwareError, match="unix"):
+        build("unix", None, "", tmp_path / "reader.uf2", sources)
+
+
+def test_the_command_says_what_it_made(sources: Path, tmp_path: Path) -> None:
+    (tmp_path / "base.uf2").write_bytes(base_uf2())
+    sha256 = hashlib.sha256(base_uf2()).hexdigest()
+    arguments = ["--base", str(tmp_path / "base.uf2"), "--sha256", sha256, "--output", str(tmp_path / "reader.uf2")]
+    command = [sys.executable, "-m", "hardware.firmware_image", "--source", str(sources), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    facts = json.loads(done.stdout)
+    assert (facts["board"], facts["version"], facts["base"]) == ("pico", "0.4.2", "unverified")
+    assert facts["sha256"] == hashlib.sha256((tmp_path / "reader.uf2").read_bytes()).hexdigest()
