@@ -42,8 +42,18 @@ class SamModule:
         return security.folded(answer, security.AUTHENTICATION_BYTES)
 
     def unblock_mac(self, wanted: Wanted, challenge: bytes) -> bytes:
+        return self.command_mac(wanted, challenge, commands.mac_message(commands.unblock_pin()))
+
+    def command_mac(self, wanted: Wanted, challenge: bytes, message: bytes) -> bytes:
+        """4 bytes over a command's header and data (ssc-card.md 6.3)."""
         self._deliver(wanted, challenge, sam.MAC)
-        return self._mac(wanted, commands.mac_message(commands.unblock_pin()))
+        return self._mac(wanted, message)
+
+    def encrypted(self, wanted: Wanted, challenge: bytes, data: bytes) -> bytes:
+        """Data as they travel in a command with MAC."""
+        self._deliver(wanted, challenge, sam.ENCRYPT)
+        text = security.length_and_data(wanted.algorithm, data)
+        return self._cipher(wanted, sam.ENCRYPT_LAST, text, len(text))
 
     def reset_data(self, wanted: Wanted, challenge: bytes, block: bytearray) -> bytes:
         self._deliver(wanted, challenge, sam.BOTH)

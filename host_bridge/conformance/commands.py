@@ -2,6 +2,8 @@
 
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ from rich.progress import track
 
 from host_bridge.card.commands import typed
 from host_bridge.card.errors import PinNotTyped
+from host_bridge.card.sam_module import SamModule
 from host_bridge.card.session import CardSession
 from host_bridge.clock import SystemClock
 from host_bridge.conformance.card import SAFE_TRIES, Tester
@@ -28,6 +31,7 @@ from host_bridge.conformance.command_line import (
 from host_bridge.conformance.keys import KeyFileError, Keys, load_roots, simulated_roots
 from host_bridge.conformance.report import Report
 from host_bridge.conformance.suite import SUITE, Subject, all_cases, read_subject, run_cases
+from host_bridge.readers.addresses import AddressError, open_reader
 from host_bridge.readers.reader import Reader
 from protocols.sscard.pin import wipe
 
@@ -36,6 +40,10 @@ SIMULATED = "simulated"
 KeyFile = Annotated[
     str | None,
     typer.Option("--keys", help="根密钥文件，或 simulated：模拟卡的公开密钥 · root keys, or those of simulated cards"),
+]
+SamAddress = Annotated[
+    str | None,
+    typer.Option("--sam", help="密钥在这个读卡器的 PSAM 里 · the keys are in the PSAM in this reader"),
 ]
 Destructive = Annotated[
     bool,
@@ -48,6 +56,7 @@ Destructive = Annotated[
 def conformance(  # noqa: PLR0917 - each is an option of the command
     reader: Address,
     keys: KeyFile = None,
+    sam: SamAddress = None,
     destructive: Destructive = False,
     group: Groups = None,
     html: HtmlFile = None,
@@ -60,10 +69,12 @@ def conformance(  # noqa: PLR0917 - each is an option of the command
     Exit code 1: a check failed.
     """
     groups = chosen_groups(group, SUITE)
-    with opened_reader(reader, json_) as opened:
+    if keys is not None and sam is not None:
+        raise typer.BadParameter("--keys 和 --sam 只能用一个 · one of --keys and --sam", param_hint="--sam")
+    with opened_reader(reader, json_) as opened, _module(sam) as module:
         subject = _subject(opened)
         cases = [case for case in all_cases(subject.tables) if case.group in groups]
-        known = _keys(keys, subject)
+        known = _keys(keys, subject) if module is None else subject.keys(module)
         pin = _pin(opened, cases)
         try:
             tester = Tester(pin, known, destructive=destructive, random=secrets.token_bytes)
@@ -75,6 +86,19 @@ def conformance(  # noqa: PLR0917 - each is an option of the command
             if pin is not None:
                 wipe(pin)
     hand_in(report, html, junit, json_)
+
+
+@contextmanager
+def _module(address: str | None) -> Iterator[SamModule | None]:
+    if address is None:
+        yield None
+        return
+    try:
+        module = SamModule(open_reader(address))
+    except AddressError as error:
+        raise typer.BadParameter(str(error), param_hint="--sam") from None
+    with closing(module):
+        yield module
 
 
 def _subject(reader: Reader) -> Subject:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from host_bridge.card.errors import CardIdMalformed, NotSupported, WrongCard
+from host_bridge.card.sam_module import SamModule
 from host_bridge.card.t0_follow_up import T0FollowUp
 from host_bridge.conformance import atr, block, challenge, firewall, key_version, parameters, pin, record, safety
 from host_bridge.conformance.atr import HISTORICAL_BYTES, REGION
@@ -11,6 +12,7 @@ from host_bridge.conformance.card import Card, Tester, missing_right
 from host_bridge.conformance.case import Case, Finding, Lacking, Outcome, Reason, Result, Suite, Unable, Unexpected
 from host_bridge.conformance.keys import DerivedKeys, Keys, Roots
 from host_bridge.conformance.report import Fact
+from host_bridge.conformance.sam_keys import SamKeys
 from host_bridge.readers.reader import CardConnection, CardMute, Reader
 from protocols.iso7816 import status
 from protocols.sscard import commands
@@ -61,12 +63,14 @@ class Subject(NamedTuple):
             Fact("atr", "复位应答", "Answer to reset", self.atr),
         )
 
-    def keys(self, roots: Roots) -> Keys | None:
+    def keys(self, source: Roots | SamModule) -> Keys | None:
         """The card's keys; None where it does not agree with itself about what they are derived from."""
         told = self.historical_bytes[REGION].hex()
         if len(self.historical_bytes) != HISTORICAL_BYTES or told != self.region[: len(told)]:
             return None
-        return DerivedKeys(roots, self.tables, self.region, self.historical_bytes)
+        if isinstance(source, SamModule):
+            return SamKeys(source, self.tables, self.region, self.historical_bytes)
+        return DerivedKeys(source, self.tables, self.region, self.historical_bytes)
 
 
 def read_subject(connection: CardConnection) -> Subject:

@@ -9,6 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hardware.virtual.card import VirtualCard
+from hardware.virtual.people import DEFAULT_PERSON, load_person
+from hardware.virtual.sam import VirtualSam
+from hardware.virtual.sam_file import sam_image
 from host_bridge.commands import card as app
 from host_bridge.conformance.suite import SUITE
 from tests.host_bridge.conformance.conftest import PIN, Make
@@ -52,6 +55,34 @@ def test_everything_on_a_throw_away_card(make: Make, tmp_path: Path) -> None:
     page = html.read_text()
     assert f"{found['cases']} 项全部通过" in page
     assert re.findall(r'(?:src|href)="|url\(|@import', page) == []
+
+
+@pytest.mark.parametrize(("version", "key_version"), [("2.00", 1), ("3.00", 1), ("3.00", 2)])
+def test_keys_in_a_security_module(make: Make, tmp_path: Path, version: str, key_version: int) -> None:
+    """An agency's has no keys for blocking, and one version of the others."""
+    module = tmp_path / "agency.sam"
+    VirtualSam.create(module, sam_image(load_person(DEFAULT_PERSON).card.region, 3, "agency", key_version))
+    versions = None if key_version == 1 else (key_version, 3)
+    path = make(version=version, key_versions=versions)
+    found = last_line(invoke(path, "--sam", f"virtual:{module}", "--destructive", "--json"))
+    results = found["results"]
+    assert isinstance(results, list)
+    outcomes = {result["id"]: result["outcome"] for result in results}
+    assert found["failed"] == 0
+    assert outcomes[f"KEY_VER.{key_version}"] == "passed"
+    assert outcomes["KEY_VER.3"] == outcomes["BLOCK.card"] == "skipped"
+    for name in ("CHALLENGE.internal", "PIN.unblock", "PIN.reset", "SAFETY.DF04_EF06.PIN+RK1DF04", "KEY_VER.SSSE"):
+        assert outcomes[name] == "passed"
+
+
+def test_a_security_module_that_is_not_there(make: Make, tmp_path: Path) -> None:
+    ran = invoke(make(), "--sam", f"virtual:{tmp_path}/none.sam", "--json")
+    error = last_line(ran)["error"]
+    assert ran.exit_code == 2
+    assert isinstance(error, dict)
+    assert error["number"] == "-2201"
+    for options in (["--sam", "nonsense"], ["--sam", f"virtual:{tmp_path}/none.sam", "--keys", "simulated"]):
+        assert invoke(make(), *options).exit_code == 2
 
 
 def test_what_is_missing_is_told(make: Make, tmp_path: Path) -> None:
