@@ -64,6 +64,9 @@ class Activation:
 
     def _cold_reset(self, icc_class: int) -> Atr:
         self.deactivate()
+        self._line.poll()
+        if self._line.gone:  # perhaps another card is there by now
+            raise SlotError(ERROR_MUTE)
         self.icc_class = icc_class
         self._line.set_class(icc_class)
         self.powered = True

@@ -33,13 +33,14 @@ def t0_command_of(apdu: bytes) -> CommandApdu:
 
 
 class CardSide:
-    """A powered chip. Characters it cannot understand, because they came at another speed, are not heard."""
+    """A chip. It hears nothing before its reset, nor characters at another speed than its own."""
 
     def __init__(self, chip: Chip, faults: Faults, perform: Callable[[CommandApdu], ResponseApdu | None]) -> None:
         """`perform` has the chip do a command; None where it gives no answer."""
         self._chip, self._faults, self._perform = chip, faults, perform
         self._atr: Atr | None = None
         self._received = bytearray()
+        self._awake = False
         self._fresh = False
         self._single = False
         self._speed = DEFAULT_FI_DI
@@ -59,7 +60,7 @@ class CardSide:
         raw = self._chip.reset()
         self._faults.icc_class = icc_class
         self._received.clear()
-        self._fresh, self._single, self._speed = True, False, DEFAULT_FI_DI
+        self._awake, self._fresh, self._single, self._speed = True, True, False, DEFAULT_FI_DI
         try:
             self._atr = Atr.from_bytes(raw)
         except AtrError:
@@ -80,7 +81,7 @@ class CardSide:
 
     def take(self, value: int, speed: int) -> list[Sent]:
         """What the card sends after this character."""
-        if speed != self._speed:
+        if not self._awake or speed != self._speed:
             return []
         self._received.append(value)
         if self._fresh and self._received[0] == PPSS:

@@ -26,7 +26,9 @@ class RecordedLine(ContactLine):
         self._answers = list(answers)
         self._held: list[int | None] = []
         self._class = 0
-        self._leaving = self._present_then = False
+        self._leaving = self._present_then = self._dark = False
+        self.left_ms = self.sent_then = 0
+        """When the card left, and how much had been sent to it then."""
         self.done: list[tuple[str, int]] = []
         """`class`, `contacts`, `wait` (clocks) and so on, each with its value, in order."""
         self.sent: list[bytes] = []
@@ -42,9 +44,13 @@ class RecordedLine(ContactLine):
         """In place of the machine's, in seconds."""
         return (self.now_ms + 0.5) / 1000
 
-    def leaves(self, *, present: bool) -> None:
-        """Once its next answer has begun; another card is there at once, or none."""
-        self._leaving, self._present_then = True, present
+    def leaves(self, *, present: bool, dark: bool = False) -> None:
+        """Once what it sends has been read, or while it is dark; another card is there at once, or none."""
+        self._leaving, self._present_then, self._dark = True, present, dark
+
+    def _leave(self) -> None:
+        self.gone, self.present, self._leaving = True, self._present_then, False
+        self.left_ms, self.sent_then = self.now_ms, len(self.sent)
 
     def poll(self) -> None:
         """Nothing happens by itself."""
@@ -77,14 +83,16 @@ class RecordedLine(ContactLine):
     def wait_clocks(self, count: int) -> None:
         self.done.append(("wait", count))
         self.now_ms += count // CLOCK_KHZ
+        if self._leaving and self._dark and not self.values("contacts")[-1]:
+            self._leave()
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
         self.sent.append(bytes(data))
         self._held += self._answers.pop(0) if self._answers else []
 
     def receive(self, count: int, limit_ms: int) -> bytes:
-        if self._leaving and not self._held:
-            self.gone, self.present, self._leaving = True, self._present_then, False
+        if self._leaving and not self._held and not self._dark:
+            self._leave()
         if not self._held or self.gone:
             self.now_ms += 0 if self.gone else limit_ms
             return b""

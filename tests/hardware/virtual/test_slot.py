@@ -236,6 +236,22 @@ def test_another_card_under_the_same_name_is_another_card(line: Line, card: Path
     assert line.reset() != first
 
 
+def test_a_card_put_in_under_power_hears_nothing_before_its_reset(line: Line, card: Path, folder: Path) -> None:
+    card.rename(folder / card.name)
+    while line.next() != IN:
+        pass
+    line.reset()
+    (folder / card.name).rename(card)
+    assert line.next() == OUT
+    card.rename(folder / card.name)
+    assert line.next() == IN
+    line.send(characters(WRONG_PIN))
+    assert line.silent()
+    assert tries_in(folder / card.name) == RIGHT_TRIES
+    line.set_contacts(VCC | CLK, RUNNING)
+    assert len(line.characters(17)) == 17
+
+
 def test_two_cards_are_none_and_it_says_so(line: Line, card: Path, folder: Path, said: Said) -> None:
     other = card.with_name("other.card")
     make_card(load_person(DEFAULT_PERSON), other)
