@@ -51,6 +51,11 @@ class CardSide:
         """Fi and Di at which the card listens."""
         return self._speed
 
+    @property
+    def has_error_signal(self) -> bool:
+        """Whether characters with wrong parity are refused, as in T=0; in T=1 they spoil their block."""
+        return self._blocks is None
+
     def power_on(self) -> None:
         """VCC rises."""
         self._faults.power_on()

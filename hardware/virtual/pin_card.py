@@ -17,7 +17,8 @@ from protocols.iso7816.pps import DEFAULT_FI_DI, f_and_d
 
 RUNNING = VCC | CLK | RST
 ATR_AFTER = 500.0  # clocks from RST high
-CHARACTER_ETU, TURNAROUND_ETU, REPEAT_ETU = 12, 16, 13.5  # between leading edges
+CHARACTER_ETU, REPEAT_ETU = 12, 13.5  # between leading edges
+TURNAROUND_ETU, BLOCK_GUARD_ETU = 16, 22  # where the direction changes, in T=0 and T=1
 ERROR_SIGNAL_FROM, ERROR_SIGNAL_ETU, LOOK_ETU = 10.5, 1.0, 11.0
 FRAME_BITS = 10
 REPEATS = 3
@@ -35,7 +36,7 @@ class Character(NamedTuple):
 class PinCard:
     """Tell it of every change of the contacts and of I/O, and run it when it is `due`; `low` is what it drives.
 
-    A character with wrong parity it refuses by the error signal; one of its own that is refused it sends again,
+    In T=0 a character with wrong parity it refuses by the error signal; one of its own that is refused it sends again,
     three times, and then says nothing more. `refused` and `resent` count both.
     """
 
@@ -101,13 +102,14 @@ class PinCard:
     def _take(self, now: float, start: float, etu: float) -> None:
         if self._samples[0]:
             self._receiving = False  # no start bit
-        elif sum(self._samples[1:]) % 2:
+        elif sum(self._samples[1:]) % 2 and self._side.has_error_signal:
             self.refused += 1
             self.low = True
             self._at(now + ERROR_SIGNAL_ETU * etu, self._end_refusal)
         else:
             self._receiving = False
-            self._next = start + TURNAROUND_ETU * etu
+            turnaround = TURNAROUND_ETU if self._side.has_error_signal else BLOCK_GUARD_ETU
+            self._next = start + turnaround * etu
             value = sum(level << place for place, level in enumerate(self._samples[1:9]))
             self._say(self._side.take(value, self._side.speed), now)
 

@@ -58,9 +58,10 @@ class PicoLine(ContactLine):
         self._over = None if over is None else Pin(over[0], Pin.IN, Pin.PULL_UP)
         self._clock = StateMachine(_CLOCKS_FROM + number, CLOCK, set_base=Pin(wiring.clk))
         mem32[_CLKDIV_OF_CLOCKS + 0x18 * number] = clock_divider(system_clocks)
-        self._io = CharacterMachine(number, Pin(wiring.io))
+        self._io = CharacterMachine(number, Pin(wiring.io, Pin.IN))
         self._io.hold_low()
         self._contacts = CONTACTS_OFF
+        self._cut = False  # contacts were taken off until the next activation
         self._seen_since: "int | None" = None
         self._error_signal = True
         self._fi_di, self._extra_guard, self._tail = DEFAULT_FI_DI, 0, 0
@@ -78,12 +79,12 @@ class PicoLine(ContactLine):
         over = self._wiring.overcurrent
         if over is not None and self._over is not None and self._contacts and self._over.value() == over[1]:
             self.overcurrent = True
-            self.set_contacts(CONTACTS_OFF)
+            self._cut_off()
         if self._present.value() != self._wiring.card_in:
             self._seen_since = None
             if self.present:
                 self.present, self.gone = False, True
-                self.set_contacts(CONTACTS_OFF)
+                self._cut_off()
         elif not self.present:
             if self._seen_since is None:
                 self._seen_since = ticks_ms()
@@ -91,13 +92,18 @@ class PicoLine(ContactLine):
 
     # Contacts
 
+    def _cut_off(self) -> None:
+        self.set_contacts(CONTACTS_OFF)
+        self._cut = True
+
     def set_class(self, icc_class: int) -> None:
+        self._cut = False
         for pin, level in zip(self._select, self._wiring.levels.get(icc_class, ())):  # noqa: B905
             pin.value(level)
 
     def set_contacts(self, contacts: int) -> None:
-        if self.gone or self.overcurrent:
-            contacts = CONTACTS_OFF  # until the slot has taken note of it
+        if self._cut:
+            contacts = CONTACTS_OFF  # the slot does not know yet
         before, self._contacts = self._contacts, contacts
         if not contacts & RST:
             self._rst.value(0)
@@ -147,8 +153,9 @@ class PicoLine(ContactLine):
             while io.waiting() == FIFO_WORDS:
                 if io.received():
                     self._take(io.get())
+                self._waiting()
                 self.poll()
-                if self.gone or self.overcurrent or io.holds():
+                if self._cut or io.holds():
                     return
             io.put(SENT[value] | last)
             self._sent += 1
@@ -166,7 +173,7 @@ class PicoLine(ContactLine):
                 continue
             self._waiting()
             self.poll()
-            if self.gone or self.overcurrent or elapsed_ms(since) >= (GATHER_MS if found else limit_ms):
+            if self._cut or elapsed_ms(since) >= (GATHER_MS if found else limit_ms):
                 break
             if io.holds():
                 self._give_up_sending()

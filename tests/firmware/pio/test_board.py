@@ -12,13 +12,15 @@ from protocols.ccid.keypad import BUZZER, GREEN, OK, RED
 from protocols.ccid.messages import ERROR_BAD_TS, ERROR_MUTE, ERROR_PARITY
 from protocols.ccid.serial_frame import frame
 from protocols.iso7816.line import CLK, CONTACTS_OFF, RST, VCC
-from tests.firmware.pio.bench import ATR, ATR_WITH_GUARD, ATR_WITH_WI_1, Bench, ScriptedChip
+from tests.firmware.pio.bench import ATR, ATR_T1, ATR_WITH_GUARD, ATR_WITH_WI_1, Bench, ScriptedChip
 from tests.firmware.pio.lines import leading_edges
 from tests.firmware.rig import ChipWithAtr
 
 PPS_96 = bytes.fromhex("FF109679")
 READ_32, RECORD = "00B2010420", bytes(range(32)).hex().upper() + "9000"
 VERIFY = "0020000003135790"
+VERIFY_BLOCK = "000008" + VERIFY + "FF"
+IFSD_254 = bytes.fromhex("00C101FE3E")
 POWER_ON_3_V = bytes.fromhex("62000000000007020000")
 INITIAL_ETU = 372 * 32  # system clocks
 SESSION = [
@@ -147,7 +149,7 @@ def test_a_card_pulled_in_mid_exchange_loses_its_contacts_at_once(bench: Bench, 
 
 
 def test_too_much_current_takes_the_contacts_off(bench: Bench) -> None:
-    bench.put(chip())
+    bench.put(ScriptedChip(ATR_WITH_WI_1))
     bench.slots[0].power_on()
     pin, level = bench.pins.OVERCURRENT[0]
     before = len(bench.sockets[0].contacts)
@@ -155,6 +157,10 @@ def test_too_much_current_takes_the_contacts_off(bench: Bench) -> None:
     bench.lines[0].poll()
     assert bench.lines[0].overcurrent
     assert contacts_after(bench, before) == [VCC | CLK, VCC, CONTACTS_OFF]
+    assert error_of(bench, READ_32) == ERROR_MUTE
+    assert bench.sockets[0].contacts[-1][1] == CONTACTS_OFF
+    bench.simulation.chip.rp2040.gpio[pin].set_input_value(not level)
+    assert bench.slots[0].power_on() == ATR_WITH_WI_1
 
 
 def test_a_card_that_bounces_in_is_there_when_it_is_steady(bench: Bench) -> None:
@@ -246,36 +252,50 @@ def sent_by_reader(bench: Bench) -> list[int]:
     return starts[:5] + starts[6:9]
 
 
+def driven_on(bench: Bench, etu: int) -> list[tuple[int, bool]]:
+    """Leading edges from now on, and whether the reader drove them."""
+    driven: list[tuple[int, bool]] = []
+    io = bench.pins.SLOTS[0][0]
+
+    def hear(at: int, level: int) -> None:
+        if not level and (not driven or at > driven[-1][0] + 10.7 * etu):
+            driven.append((at, bool(bench.simulation.chip.driven_low >> io & 1)))
+
+    bench.sockets[0].line.heard.append(hear)
+    return driven
+
+
 def test_direction_changes_after_16_etu_at_least(bench: Bench) -> None:
     bench.put(chip())
     bench.slots[0].power_on()
     bench.slots[0].exchange(PPS_96)
     etu = 16 * 32
-    driven: list[tuple[int, int]] = []
-    last = [0]
-
-    def hear(at: int, level: int) -> None:
-        if not level and at > last[0] + 10.9 * etu:
-            driven.append((at, bench.simulation.chip.driven_low >> bench.pins.SLOTS[0][0] & 1))
-            last[0] = at
-
-    bench.sockets[0].line.heard.append(hear)
+    driven = driven_on(bench, etu)
     assert exchange(bench, VERIFY) == "9000"
-    assert [by_reader for _, by_reader in driven] == [1] * 5 + [0] + [1] * 3 + [0] * 2
-    pairs = list(pairwise(driven))
-    turns = [(later[0] - earlier[0]) / etu for earlier, later in pairs if earlier[1] and not later[1]]
-    back = [(later[0] - earlier[0]) / etu for earlier, later in pairs if later[1] and not earlier[1]]
-    assert len(turns) == 2
-    assert len(back) == 1
-    assert min(turns + back) >= 16.0
+    assert [by_reader for _, by_reader in driven] == [True] * 5 + [False] + [True] * 3 + [False] * 2
+    turns = [(later[0] - earlier[0]) / etu for earlier, later in pairwise(driven) if earlier[1] != later[1]]
+    assert min(turns) >= 16.0
 
 
-def test_without_error_signal_a_damaged_character_is_told_at_once(bench: Bench) -> None:
-    card = bench.put(chip(), Fault(phase="command", does="damage", at=3, times=1))
+def test_a_block_of_t1(bench: Bench) -> None:
+    bench.put(ScriptedChip(ATR_T1, {VERIFY: "9000"}))
     bench.slots[0].power_on()
-    bench.lines[0].set_error_signal(False)
-    assert error_of(bench, READ_32) == ERROR_PARITY
-    assert bench.lines[0].counters.refused == 1
+    bench.slots[0].exchange(IFSD_254)
+    driven = driven_on(bench, INITIAL_ETU)
+    assert exchange(bench, VERIFY_BLOCK) == "000002900092"
+    bench.slots[0].exchange(IFSD_254)
+    sent = len(VERIFY_BLOCK) // 2
+    assert [by_reader for _, by_reader in driven] == [True] * sent + [False] * 6 + [True] * 5 + [False] * 5
+    gaps = [(later[0] - earlier[0]) / INITIAL_ETU for earlier, later in pairwise(driven)]
+    assert min(gaps[sent - 1], gaps[sent + 5]) >= 22.0
+    assert all(11.0 <= gap <= 11.5 for gap in gaps[: sent - 1])  # N = 255
+
+
+@pytest.mark.parametrize("at", [0, 5])
+def test_a_damaged_block_of_t1_is_not_refused(bench: Bench, at: int) -> None:
+    card = bench.put(ScriptedChip(ATR_T1, {VERIFY: "9000"}), Fault(phase="block", does="damage", at=at, times=1))
+    bench.slots[0].power_on()
+    assert error_of(bench, VERIFY_BLOCK) == ERROR_PARITY
     assert card.resent == 0
 
 
