@@ -209,17 +209,23 @@ class Circuit:
     def _panel(self, board: Board) -> None:
         for colour in board.leds:
             self._between("R_330", f"LED {colour}", f"LED {colour} out")
-        self._between("R_1k", "buzzer", "buzzer out")
+        self._switched("buzzer", "buzzer-")
+        self._place("clamp_diode", {"K": V3V3, "A": "buzzer-"})
         leds = {colour.upper(): f"LED {colour} out" for colour in board.leds}
-        self._place("panel_header", {**leds, "BUZZER": "buzzer out", "GND": GND})
+        self._place("panel_header", {**leds, "GND": GND, "BUZZER+": V3V3, "BUZZER-": "buzzer-"})
 
     def _recovery(self, pinmap: PinMap) -> None:
         for pulled in pinmap.raspberry_pi.pulls:
-            self._between("R_1k", f"pulls {pulled}", f"{pulled} gate")
-            self._between("R_100k", f"{pulled} gate", GND)
-            self._place("pull_transistor", {"G": f"{pulled} gate", "S": GND, "D": pulled})
+            self._switched(f"pulls {pulled}", pulled)
         pulls = {pulled: f"pulls {pulled}" for pulled in pinmap.raspberry_pi.pulls}
         self._place("recovery_header", {**pulls, "GND": GND})
+
+    def _switched(self, by: str, net: str) -> None:
+        """A transistor pulls the net to ground while the other is high, and not while nothing drives that."""
+        gate = f"{by} gate"
+        self._between("R_1k", by, gate)
+        self._between("R_100k", gate, GND)
+        self._place("pull_transistor", {"G": gate, "S": GND, "D": net})
 
 
 def _module_net(name: str, signal: str | None, pinmap: PinMap) -> str | None:

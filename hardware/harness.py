@@ -29,7 +29,7 @@ def cables(pinmap: PinMap) -> tuple[Cable, ...]:
     headers = {part.kind: part for part in Circuit(pinmap, board).placed}
     keypad = [f"row {number}" for number, _ in enumerate(board.keypad.rows, 1)]
     keypad += [f"column {number}" for number, _ in enumerate(board.keypad.columns, 1)]
-    panel = [*(f"LED {colour} +" for colour in board.leds), "buzzer", "LEDs -, buzzer"]
+    panel = [*(f"LED {colour} +" for colour in board.leds), "both LEDs -", "buzzer +", "buzzer -"]
     pulls = pinmap.raspberry_pi.pulls.values()
     pi = pinmap.modules[pinmap.raspberry_pi.module]
     ground = next(place for place in _places(pi.header, "GND") if place > max(int(pi.place(pin)) for pin in pulls))
