@@ -50,10 +50,13 @@ ROUNDS = 9
 APDUS = 30
 FIRMWARE_APDUS = 300
 NO_RATIOS = 3
+BASE = "SSC_UF2"
 WITHOUT_RATIOS = (
-    "没有测量比率：只能在模拟芯片上用 MicroPython 固件（UF2）测量 · "
-    "no ratios: they can be measured only with the firmware on the emulated chip, which needs a MicroPython UF2"
+    "没有测量比率：只能在模拟芯片上测量，{reason_zh} · "
+    "no ratios: they are measured only with the firmware on the emulated chip, {reason}"
 )
+NO_BASE = {"reason_zh": f"需要 {BASE} 指明 MicroPython 固件", "reason": f"which needs a MicroPython UF2 in {BASE}"}
+NOT_BOOTED = {"reason_zh": f"而这里还不能启动 {BASE}", "reason": f"and nothing here boots the {BASE} yet"}
 TRIO = (
     CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF")),
     CommandApdu.from_bytes(bytes.fromhex("00B2032C06")),
@@ -209,6 +212,11 @@ def measure_recovery(folder: Path) -> Figures:
     return told("host_ms", spent)
 
 
+def why_no_ratios() -> str:
+    """For people."""
+    return WITHOUT_RATIOS.format(**(NOT_BOOTED if os.environ.get(BASE) else NO_BASE))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what was measured, and on standard error what was not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -223,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "pio": pio_timing.measure(),
         }
     print(json.dumps(found, indent=None if as_json else 2))
-    print(WITHOUT_RATIOS, file=sys.stderr)
+    print(why_no_ratios(), file=sys.stderr)
     return NO_RATIOS
 
 

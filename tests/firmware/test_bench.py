@@ -10,6 +10,12 @@ from tests.firmware.pio.lines import VECTORS
 from tests.firmware.rig import demand
 
 
+@pytest.mark.parametrize(("base", "reason"), [("", "needs a MicroPython UF2"), ("base.uf2", "nothing here boots")])
+def test_a_base_that_nothing_boots_is_told_from_none(monkeypatch: pytest.MonkeyPatch, base: str, reason: str) -> None:
+    monkeypatch.setenv("SSC_UF2", base)
+    assert reason in reader.why_no_ratios()
+
+
 def test_without_the_emulated_chip_there_is_no_ratio(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -22,7 +28,7 @@ def test_without_the_emulated_chip_there_is_no_ratio(
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert "ratios" not in found
-    assert err == reader.WITHOUT_RATIOS + "\n"
+    assert err == reader.why_no_ratios() + "\n"
     for command in ("select", "read_record", "verify"):
         facts = found["firmware"][command]
         assert facts["us_range"][0] <= facts["us"] <= facts["us_range"][1]
