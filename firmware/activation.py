@@ -26,7 +26,8 @@ CHANGE_CLOCKS = 10 * CLOCK_KHZ  # without power between two classes
 LOWEST_FIRST = (CLASS_C, CLASS_B, CLASS_A)
 
 _ATR_ERRORS = {PART_TS: ERROR_BAD_TS, PART_TCK: ERROR_BAD_TCK, PART_LENGTH: ERROR_OVERRUN}
-_NEXT_CLASS = (ERROR_MUTE, ERROR_PARITY, ERROR_BAD_TS, ERROR_BAD_TCK, ERROR_OVERRUN)
+_SENSELESS = (ERROR_PARITY, ERROR_BAD_TS, ERROR_BAD_TCK, ERROR_OVERRUN)
+_NEXT_CLASS = (ERROR_MUTE,) + _SENSELESS  # noqa: RUF005 - MicroPython knows no star here
 
 
 class Activation:
@@ -87,17 +88,14 @@ class Activation:
         self._line.set_contacts(CONTACTS_OFF)
 
     def _answer(self, tries: int) -> Atr:
-        try:
-            while True:
-                tries -= 1
-                try:
-                    return self._reset()
-                except AtrError as error:
-                    if tries == 0:
-                        raise SlotError(_ATR_ERRORS[error.part])  # noqa: B904 - MicroPython does not chain
-        except SlotError:
-            self.deactivate()
-            raise
+        while True:
+            tries -= 1
+            try:
+                return self._reset()
+            except SlotError as error:
+                if tries == 0 or error.error not in _SENSELESS:
+                    self.deactivate()
+                    raise
 
     def _reset(self) -> Atr:
         self._line.set_contacts(CLOCKED_IN_RESET)
@@ -105,7 +103,10 @@ class Activation:
         self._line.set_speed(DEFAULT_FI_DI, 0)
         self._line.set_error_signal(True)
         self._line.set_contacts(RUNNING)
-        return Atr.from_bytes(self._receive())
+        try:
+            return Atr.from_bytes(self._receive())
+        except AtrError as error:
+            raise SlotError(_ATR_ERRORS[error.part])  # noqa: B904 - MicroPython does not chain
 
     def _receive(self) -> bytearray:
         limits = self._limits

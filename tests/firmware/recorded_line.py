@@ -1,6 +1,7 @@
 """A contact line within the test, with a clock of its own: what the slot does to it is recorded in order."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from firmware.contact_line import CharacterDamaged, ContactLine
 from firmware.limits import CLOCK_KHZ
@@ -8,7 +9,15 @@ from protocols.iso7816.atr import EVERY_CLASS
 from protocols.iso7816.line import CLK, RST, VCC
 
 RUNNING = VCC | CLK | RST
-Heard = Sequence[int | None]
+
+
+class Pause(NamedTuple):
+    """Nothing for so many milliseconds."""
+
+    ms: int
+
+
+Heard = Sequence[int | Pause | None]
 """Characters of the card; None is a damaged one."""
 
 
@@ -19,12 +28,12 @@ class RecordedLine(ContactLine):
     """
 
     def __init__(
-        self, atrs: Mapping[int, bytes] | list[bytes] | bytes, answers: Iterable[Heard] = (), classes: int = EVERY_CLASS
+        self, atrs: Mapping[int, bytes] | list[Heard] | bytes, answers: Iterable[Heard] = (), classes: int = EVERY_CLASS
     ):
         self.present, self.classes = True, classes
         self._atrs = atrs
         self._answers = list(answers)
-        self._held: list[int | None] = []
+        self._held: list[int | Pause | None] = []
         self._class = 0
         self._leaving = self._present_then = self._dark = False
         self.left_ms = self.sent_then = 0
@@ -66,7 +75,7 @@ class RecordedLine(ContactLine):
         if contacts == RUNNING:
             self._held = list(self._answer_to_reset())
 
-    def _answer_to_reset(self) -> bytes:
+    def _answer_to_reset(self) -> Heard:
         if isinstance(self._atrs, bytes):
             return self._atrs
         if isinstance(self._atrs, list):
@@ -93,15 +102,21 @@ class RecordedLine(ContactLine):
     def receive(self, count: int, limit_ms: int) -> bytes:
         if self._leaving and not self._held and not self._dark:
             self._leave()
-        if not self._held or self.gone:
+        if self.gone or not self._held:
             self.now_ms += 0 if self.gone else limit_ms
             return b""
-        if self._held[0] is None:
+        first = self._held[0]
+        if isinstance(first, Pause):
+            self.now_ms += min(first.ms, limit_ms)
+            self._held[:1] = [Pause(first.ms - limit_ms)] if first.ms > limit_ms else []
+            return b"" if first.ms > limit_ms else self.receive(count, limit_ms - first.ms)
+        if first is None:
             self._held.pop(0)
             raise CharacterDamaged()
         taken = bytearray()
-        while self._held and self._held[0] is not None and len(taken) < count:
-            taken.append(self._held.pop(0) or 0)
+        while self._held and isinstance(self._held[0], int) and len(taken) < count:
+            taken.append(self._held[0])
+            self._held.pop(0)
         return bytes(taken)
 
     def drop_received(self) -> None:
