@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,7 @@ from protocols.ccid.messages import (
 )
 from protocols.ccid.serial_frame import MESSAGE, MORE_TIME
 from tests.firmware.rig import ATR, Host, ScriptedCard, ScriptedSlot
+from tests.needs import need
 
 OpenPad = Callable[..., tuple[Host, ScriptedSlot, VirtualKeypad]]
 
@@ -65,7 +67,13 @@ class Chip(ScriptedCard):
 
 
 @pytest.fixture
-def open_pad(interpreter: str) -> Iterator[OpenPad]:
+def started() -> list[ReaderProcess]:
+    """The readers of the test."""
+    return []
+
+
+@pytest.fixture
+def open_pad(interpreter: str, started: list[ReaderProcess]) -> Iterator[OpenPad]:
     """Starts the firmware with a card and a keypad, and powers the card on."""
     with contextlib.ExitStack() as stack:
 
@@ -74,6 +82,7 @@ def open_pad(interpreter: str) -> Iterator[OpenPad]:
             process = ReaderProcess(slot, keypad=keypad, interpreter=interpreter)
             process.start()
             stack.callback(process.stop)
+            started.append(process)
             host = Host(process.path)
             stack.callback(host.close)
             host.ask(ICC_POWER_ON)
@@ -130,6 +139,35 @@ def test_what_comes_to_no_pin_never_reaches_the_card(
     assert (answer.failed, answer.error, answer.data.hex()) == (bool(error), error, data)
     assert card.commands == []
     assert host.ask(XFR_BLOCK, "0020000000").data == b"\x90\x00", "the card is still on"
+
+
+def remains_in(pid: int | None, pin: str) -> set[str]:
+    """The codings in which all digits stand in what this process can write to."""
+    codings = {"packed": bytes.fromhex(pin), "binary": bytes(map(int, pin)), "ASCII": pin.encode()}
+    found = set[str]()
+    try:
+        with Path(f"/proc/{pid}/maps").open() as maps, Path(f"/proc/{pid}/mem").open("rb", 0) as memory:
+            for start, end in [line.split()[0].split("-") for line in maps if " rw" in line]:
+                with contextlib.suppress(OSError):
+                    memory.seek(int(start, 16))
+                    data = memory.read(int(end, 16) - int(start, 16))
+                    found |= {name for name, coded in codings.items() if coded in data}
+    except PermissionError:
+        need("the right to read the memory of a child")
+    return found
+
+
+def test_nothing_of_a_pin_remains_in_the_memory_of_the_board(open_pad: OpenPad, started: list[ReaderProcess]) -> None:
+    host, _, keypad = open_pad(Chip())
+    pin = "975318642075"
+    keypad.press(pin, "ok")
+    assert host.ask(SECURE, VERIFY).data == b"\x90\x00"
+    assert remains_in(started[0].pid, pin) == set()
+    keypad.press(pin, "cancel")
+    host.ask(SECURE, VERIFY)
+    assert remains_in(started[0].pid, pin) == set()
+    host.ask(XFR_BLOCK, f"0020000006{pin}")
+    assert remains_in(started[0].pid, pin) == {"packed"}, "what comes over the line remains, and is found"
 
 
 def test_time_may_take_the_place_of_ok(open_pad: OpenPad) -> None:
