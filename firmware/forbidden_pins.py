@@ -27,6 +27,10 @@ class ForbiddenPins:
                 self._pins[at + 1 + i] = pin[i]
             at += _PLACE
 
+    def begin(self) -> None:
+        """An entry begins: what there was to tell of another is forgotten."""
+        self._told = NOT_COMPARED
+
     def disarm(self) -> None:
         """Wipe them."""
         for i in range(len(self._pins)):

@@ -58,6 +58,7 @@ class PinPad:
         whole time-out.
         """
         self._look = look
+        self.forbidden.begin()
         self._indicator.rest(WAITING)
         answer = b""
         try:
