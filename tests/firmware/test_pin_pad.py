@@ -36,7 +36,7 @@ HOLD_S = 0.006
 
 VERIFY = "00 00 810000 1004 02 00 0000 00 000000 00200000"
 """VERIFY of 4 to 16 packed digits, as long as they are (ssc-card.md 5)."""
-VERIFY_AT_TIMEOUT = "00 01 810000 1004 06 00 0000 00 000000 00200000"
+VERIFY_AT_TIMEOUT = "00 02 810000 1004 06 00 0000 00 000000 00200000"
 VERIFY_AT_SIX = "00 00 810000 0604 01 00 0000 00 000000 00200000"
 VERIFY_ASCII = "00 00 820800 0804 02 01 0904 00 000000 0020000108FFFFFFFFFFFFFFFF"
 CHANGE = "01 00 810000 00 01 1006 03 02 00 0000 00 000000 805E010001FF"
@@ -177,7 +177,7 @@ def test_time_may_take_the_place_of_ok(open_pad: OpenPad) -> None:
     assert host.ask(SECURE, VERIFY_AT_TIMEOUT).data == b"\x90\x00"
     assert card.commands == ["00200000021234"]
     keypad.press("123")
-    assert host.ask(SECURE, VERIFY_AT_TIMEOUT).error == TIMED_OUT
+    assert host.ask(SECURE, VERIFY_AT_TIMEOUT.replace("00 02", "00 01")).error == TIMED_OUT
     assert len(card.commands) == 1
 
 

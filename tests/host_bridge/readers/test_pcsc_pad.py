@@ -9,6 +9,7 @@ import pytest
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.processes import wait_until
+from hardware.virtual.reader import MICROPYTHON
 from host_bridge.card.errors import PinCancelled, PinFormat, PinWrong
 from host_bridge.card.pin_entry import PinPad, PinRules, change_at_pad, pad_of, verify_at_pad
 from host_bridge.card.session import CardSession
@@ -20,6 +21,7 @@ from protocols.sscard.pad import PadLimits
 from tests.host_bridge.readers.conftest import StartReader
 from tests.pcscd import Pcscd, card_present, demand
 
+pytestmark = pytest.mark.parametrize("interpreter", [MICROPYTHON], indirect=True)
 RULES = PinRules(min_digits=6, forbidden=("000000",))
 NEW_PIN = "975318"
 VERIFY = CommandApdu(0x00, 0x20, 0x00, 0x00)

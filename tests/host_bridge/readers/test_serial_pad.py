@@ -11,6 +11,7 @@ from hardware.virtual import reader as reader_module
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.processes import wait_until
+from hardware.virtual.reader import MICROPYTHON
 from host_bridge.card.errors import PinCancelled, PinForbidden, PinMismatch, PinWrong
 from host_bridge.card.pin_entry import PinPad, PinRules, change_at_pad, pad_of, verify_at_pad
 from host_bridge.card.session import CardSession
@@ -162,6 +163,7 @@ def leak(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return coding
 
 
+@pytest.mark.parametrize("interpreter", [MICROPYTHON], indirect=True)
 def test_a_firmware_that_echoes_digits_is_heard(leak: str, line: Line, keypad: VirtualKeypad, card: Path) -> None:
     session, pad = opened(line)
     keypad.press(pin_of(card), "ok")
