@@ -23,7 +23,7 @@ from host_bridge.journal.errors import JournalError
 from host_bridge.journal.reader import JournalReader
 from host_bridge.readers.reader import ReaderError
 from protocols.events.clock import rfc3339
-from protocols.events.events import Refund, Settlement
+from protocols.events.events import PinService, Refund, Settlement
 from protocols.settlement.money import yuan
 from protocols.texts.catalogue import texts
 
@@ -162,7 +162,15 @@ def _event(stored: Stored, mark: int, refused: dict[int, str]) -> dict[str, Any]
         }
     else:
         facts["number"] = data.number
+    if isinstance(data, PinService):
+        facts |= {"service": data.service, "state": data.state}
     return facts
+
+
+def _how(event: dict[str, Any]) -> str:
+    """How a bill was settled, why a visit was refused, what became of a PIN."""
+    parts = (event.get(name) for name in ("mode", "service", "state", "number"))
+    return " ".join(part for part in parts if part)
 
 
 def _print(listed: dict[str, Any]) -> None:
@@ -184,7 +192,7 @@ def _print(listed: dict[str, Any]) -> None:
             str(event["seq"]),
             event["time"],
             event["kind"],
-            event.get("mode") or event.get("number") or "",
+            _how(event),
             *("" if amount is None else yuan(amount) for amount in amounts),
             event["quarantined"] or ("✓" if event["received"] else "…"),
         )

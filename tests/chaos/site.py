@@ -117,7 +117,8 @@ class SoakSite:
         path = self.folder / terminal / "state" / "journal.db"
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", 10, uri=True)) as journal:
             end, money = journal.execute(
-                "SELECT coalesce(max(seq), 0), coalesce(sum(kind != 'refusal'), 0) FROM event WHERE seq > ?",
+                "SELECT coalesce(max(seq), 0), coalesce(sum(kind IN ('settlement', 'refund')), 0)"
+                " FROM event WHERE seq > ?",
                 (since.end,),
             ).fetchone()
             (mark,) = journal.execute("SELECT mark_seq FROM state").fetchone()

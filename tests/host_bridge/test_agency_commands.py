@@ -97,6 +97,17 @@ def test_unblock(agency: Agency) -> None:
     assert agency.journalled() == [("unblock", "begun", None), ("unblock", "done", None)]
 
 
+def test_the_journal_says_what_was_done(agency: Agency, tmp_path: Path) -> None:
+    agency.ssc("unblock-pin")
+    events = agency.ssc("journal")["events"]
+    found = [(each["kind"], each["service"], each["state"], each["number"]) for each in events]
+    assert found == [("pin", "unblock", "begun", None), ("pin", "unblock", "done", None)]
+    shown = CliRunner().invoke(
+        terminal, ["journal", "--config", str(tmp_path / "terminal.toml")], env={"COLUMNS": "120"}
+    )
+    assert "unblock done" in shown.stdout
+
+
 def test_reset(agency: Agency) -> None:
     assert agency.ssc("reset-pin", "246802\n246802\n") == {"reset": True, "tries": 3}
     assert agency.pin == Pin("246802", 3, 3)
