@@ -95,6 +95,11 @@ def from_card(wanted: Callable[[bytes, bytes], bool]) -> When:
     )
 
 
+def no_data(sw1: int) -> When:
+    """Answers that are a status word and nothing else."""
+    return from_card(lambda _, data: len(data) == 2 and data[0] == sw1)
+
+
 def holding(reader: FaultyReader, *deeds: str) -> bool:
     """Whether just these go wrong now."""
     return sorted({rule.deed for rule in reader.holding}) == sorted(deeds)
@@ -393,21 +398,21 @@ FAULTS: tuple[ReaderFault, ...] = (
         "吞掉 61xx",
         "swallows 61xx",
         "T0.more_data",
-        answer=answers(from_card(lambda _, data: data[:1] == b"\x61"), lambda answer: changed(answer, DONE)),
+        answer=answers(no_data(0x61), lambda answer: changed(answer, DONE)),
     ),
     ReaderFault(
         "wrong_length_as_error",
         "6Cxx 变成 6700",
         "6Cxx becomes 6700",
         "T0.wrong_length",
-        answer=answers(from_card(lambda _, data: data[:1] == b"\x6c"), lambda answer: changed(answer, b"\x67\x00")),
+        answer=answers(no_data(0x6C), lambda answer: changed(answer, b"\x67\x00")),
     ),
     ReaderFault(
         "sw_9f",
         "不认识 9Fxx",
         "does not know 9Fxx",
         "T0.any_status",
-        answer=answers(from_card(lambda _, data: data[:1] == b"\x9f"), lambda answer: changed(answer, b"\x6f\x00")),
+        answer=answers(no_data(0x9F), lambda answer: changed(answer, b"\x6f\x00")),
     ),
     ReaderFault(
         "warning_without_data",

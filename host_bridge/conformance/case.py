@@ -47,11 +47,16 @@ class Finding(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """Why a check was skipped, in both languages; `missing` is the right that the tester lacks, if that is it."""
+    """Why a check was skipped, in both languages; `missing` is the right or ability that is lacking, if that is it."""
 
     zh: str
     en: str
     missing: str = ""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it says no more than the name of what is missing."""
+        return bool(self.missing) and self.en == f"missing {self.missing}"
 
 
 class Unexpected(Exception):

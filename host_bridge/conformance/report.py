@@ -53,14 +53,14 @@ class Report(NamedTuple):
     @property
     def missing(self) -> list[tuple[str, int]]:
         """The rights that the tester lacked and how many cases were skipped for each, the commonest first."""
-        rights = (result.reason.missing for result in self.results if result.reason is not None)
-        return Counter(filter(None, rights)).most_common()
+        reasons = (result.reason for result in self.results if result.reason is not None)
+        return Counter(reason.missing for reason in reasons if reason.is_right).most_common()
 
     @property
     def reasons(self) -> list[tuple[Reason, int]]:
         """Why else cases were skipped and how many for each reason, the commonest first."""
         reasons = (result.reason for result in self.results if result.reason is not None)
-        return Counter(reason for reason in reasons if not reason.missing).most_common()
+        return Counter(reason for reason in reasons if not reason.is_right).most_common()
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import NamedTuple
 
 from host_bridge.conformance.case import Unable, Unexpected, answer_name
@@ -28,6 +28,7 @@ ABILITIES = {
 SELECT_MF = CommandApdu(0x00, 0xA4, 0x00, 0x00, b"\x3f\x00")
 """Does no harm to any card, whatever it answers."""
 OK = ResponseApdu(b"", SW_SUCCESS)
+LOOK_EVERY_S = 0.01
 NULL, NULL_EVERY_MS = b"\x60", 50
 NAMES = {
     test_card.STATUS: "STATUS",
@@ -131,10 +132,12 @@ class Bench:
         ccid_port: Callable[[], AbstractContextManager[CcidPort]] | None = None,
         hand: Hand | None = None,
         effort: Effort | None = None,
+        *,
         clock: Clock = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.reader, self._ccid_port, self._hand = reader, ccid_port, hand
-        self.effort, self.clock = effort or Effort(), clock
+        self.effort, self.clock, self._sleep = effort or Effort(), clock, sleep
         self.random = random.Random(0)  # noqa: S311 - when, not what
         self.abilities: frozenset[str] = frozenset()
 
@@ -189,15 +192,23 @@ class Bench:
 
     def recovers(self) -> float:
         """Seconds until `works`, trying again and again."""
-        began = self.clock()
-        while True:
-            try:
+
+        def recovered() -> bool:
+            with suppress(ReaderError):
                 self.works()
-            except ReaderError as error:
-                if self.clock() - began > self.effort.recovers_s:
-                    raise Unexpected("recovery", f"within {self.effort.recovers_s:.0f} s", str(error)) from None
-            else:
-                return self.clock() - began
+                return True
+            return False
+
+        return self.until("recovery", self.effort.recovers_s, recovered)
+
+    def until(self, step: str, within_s: float, condition: Callable[[], bool]) -> float:
+        """Seconds until the condition holds, which is looked at again and again."""
+        began = self.clock()
+        while not condition():
+            if self.clock() - began > within_s:
+                raise Unexpected(step, f"within {within_s:.0f} s", "not")
+            self._sleep(LOOK_EVERY_S)
+        return self.clock() - began
 
 
 def lacking(ability: str) -> Unable:

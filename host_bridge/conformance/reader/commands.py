@@ -23,12 +23,13 @@ from host_bridge.conformance.command_line import (
 )
 from host_bridge.conformance.reader.bench import CCID, CONTACT_LINE, TEST_CARD, Bench
 from host_bridge.conformance.reader.ccid_port import open_ccid_port
-from host_bridge.conformance.reader.hands import FolderHand, Hand, HandError, PersonHand
+from host_bridge.conformance.reader.hands import STAYS_FOR_PCSCD_S, STAYS_S, FolderHand, Hand, HandError, PersonHand
 from host_bridge.conformance.reader.suite import CASES, SUITE, run_cases
 from host_bridge.conformance.report import Fact, Report
 from host_bridge.readers.addresses import serial_path
 from protocols.ccid.messages import ESCAPE, ESCAPE_FIRMWARE_NAME
 from protocols.iso7816.atr import Atr
+from protocols.iso7816.pps import DEFAULT_FI_DI
 
 SEED_BITS = 32
 
@@ -56,9 +57,9 @@ def conformance(  # noqa: PLR0917 - each is an option of the command
     groups = chosen_groups(group, SUITE)
     seed = secrets.randbits(SEED_BITS) if seed is None else seed
     cases = [case for case in CASES if case.group in groups]
-    hand = _hand(slot_folder, by_hand)
     with opened_reader(reader, json_) as opened:
         found = serial_path(reader)
+        hand = _hand(slot_folder, by_hand, STAYS_S if found else STAYS_FOR_PCSCD_S)
         bench = Bench(opened, None if found is None else lambda: open_ccid_port(*found), hand)
         atr = bench.survey()
         facts = (*_facts(bench, atr), Fact("seed", "随机数种子", "Seed", str(seed)))
@@ -66,15 +67,18 @@ def conformance(  # noqa: PLR0917 - each is an option of the command
         running: Iterable[Result] = run_cases(bench, cases, seed)
         if not by_hand:
             running = track(running, "检查 Checking", len(cases), console=Console(stderr=True), transient=True)
-        report = Report(SUITE, facts, reader, began, tuple(running))
+        try:
+            report = Report(SUITE, facts, reader, began, tuple(running))
+        except HandError as error:
+            raise typer.BadParameter(str(error), param_hint="--by-hand") from None
     hand_in(report, html, junit, json_)
 
 
-def _hand(folder: Path | None, by_hand: bool) -> Hand | None:
+def _hand(folder: Path | None, by_hand: bool, stays_s: float) -> Hand | None:
     if folder is None:
         return PersonHand(_say, _confirm) if by_hand else None
     try:
-        return FolderHand(folder)
+        return FolderHand(folder, stays_s)
     except HandError as error:
         raise typer.BadParameter(str(error), param_hint="--slot-folder") from None
 
@@ -84,7 +88,10 @@ def _say(what: str) -> None:
 
 
 def _confirm(what: str) -> None:
-    typer.prompt(what, "", show_default=False, err=True)
+    try:
+        typer.prompt(what, "", show_default=False, err=True)
+    except typer.Abort:
+        raise HandError("没有人操作 · nobody moves the card") from None
 
 
 def _facts(bench: Bench, atr: Atr) -> tuple[Fact, ...]:
@@ -98,5 +105,5 @@ def _facts(bench: Bench, atr: Atr) -> tuple[Fact, ...]:
 
 def _card(bench: Bench, atr: Atr) -> str:
     if CONTACT_LINE in bench.abilities:
-        return f"test card, ATR {atr.to_bytes().hex().upper()}"
+        return f"test card, TA1 {atr.ta1 or DEFAULT_FI_DI:02X}, WI {atr.waiting_integer}"
     return "test card without contact line" if TEST_CARD in bench.abilities else "not a test card"

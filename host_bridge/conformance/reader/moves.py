@@ -22,6 +22,7 @@ def seen(bench: Bench) -> str:
             for move, present in ((bench.hand.remove, False), (bench.hand.insert, True)):
                 move()
                 longest = max(longest, _until(bench, partial(_says, bench, present)))
+                bench.hand.stay()
     return f"≤ {longest * 1000:.0f} ms"
 
 
@@ -51,7 +52,9 @@ def swapped(bench: Bench) -> None:
         with bench.card() as card:
             card.send(SELECT_MF)
             bench.hand.remove()
+            bench.hand.stay()
             bench.hand.insert()
+            bench.hand.stay()
             card.fails(SELECT_MF)
         _works_again(bench)
 
@@ -63,6 +66,7 @@ def _card_stays(bench: Bench) -> Iterator[None]:
         yield
     except (Unexpected, ReaderError):
         bench.hand.remove()
+        bench.hand.stay()
         bench.hand.insert()
         with suppress(Unexpected, ReaderError):
             _works_again(bench)
@@ -89,6 +93,7 @@ def _goes_on_until_removed(bench: Bench, card: TestedCard) -> None:
 def _back(bench: Bench) -> None:
     """No card is there; the one that is put in works."""
     bench.hand.remove()
+    bench.hand.stay()
     try:
         bench.reader.connect().disconnect()
     except NoCard:
@@ -112,12 +117,7 @@ def _works(bench: Bench) -> bool:
 
 
 def _until(bench: Bench, condition: Callable[[], bool]) -> float:
-    """Seconds until it holds."""
-    began = bench.clock()
-    while not condition():
-        if bench.clock() - began > bench.hand.patience_s:
-            raise Unexpected("a move of the card", f"seen within {bench.hand.patience_s:.0f} s", "not seen")
-    return bench.clock() - began
+    return bench.until("a move of the card", bench.hand.patience_s, condition)
 
 
 CASES = (

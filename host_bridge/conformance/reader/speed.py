@@ -9,6 +9,9 @@ from protocols.iso7816.test_card import Arming
 ALTERED = b"\x95", b"\x7a"
 """PPS1 and PCK of an answer that agrees on something else: FF xor 10 xor 95 = 7A."""
 
+REFUSALS = 4
+"""A driver may connect twice, with a PPS each time."""
+
 
 def thousand(bench: Bench) -> str:
     """Each answered as the first."""
@@ -28,7 +31,7 @@ def refused(bench: Bench) -> str:
     """They stay at 372/1."""
     with bench.card() as card:
         before = card.told().pps
-        card.arm(Arming("pps", "refuse"))
+        card.arm(Arming("pps", "refuse", times=REFUSALS))
     with bench.card() as card:
         return _speed(card, before, (DEFAULT_FI_DI,))
 

@@ -16,7 +16,7 @@ from host_bridge.commands import reader as app
 from host_bridge.conformance.case import Result
 from host_bridge.conformance.reader.bench import Bench, Effort
 from host_bridge.conformance.reader.ccid_port import open_ccid_port
-from host_bridge.conformance.reader.hands import FolderHand
+from host_bridge.conformance.reader.hands import FolderHand, PersonHand
 from host_bridge.conformance.reader.suite import CASES, SUITE, run_cases
 from host_bridge.readers.serial import SerialReader
 from tests.host_bridge.conformance.reader.conftest import StartReader
@@ -93,6 +93,35 @@ def test_a_hundred_resets_and_a_thousand_selects(start_reader: StartReader, inte
     assert "读卡器一致性检查" in page
     assert "ssc-terminal reader 0.1" in page
     assert "TA1 96" in page
+
+
+def test_a_person_moves_the_card_when_asked(start_reader: StartReader, slot_folder: Path) -> None:
+    path = start_reader(CPYTHON).path
+    hands, asked = FolderHand(slot_folder), list[str]()
+
+    def say(what: str) -> None:
+        asked.append(what)
+        hands.remove_after(0.05)
+
+    def confirm(what: str) -> None:
+        asked.append(what)
+        hands.insert() if what.startswith("请插入") else hands.remove()
+        hands.stay()
+
+    reader = SerialReader(path)
+    bench = Bench(reader, hand=PersonHand(say, confirm), effort=EFFORT)
+    bench.survey()
+    results = list(run_cases(bench, [case for case in CASES if case.group == "MOVE"], seed=7))
+    reader.close()
+    assert [result.outcome for result in results] == ["passed"] * 4
+    assert len(set(asked)) == 3
+
+
+def test_nobody_at_the_terminal_ends_the_run(start_reader: StartReader, tmp_path: Path) -> None:
+    start_reader(CPYTHON)
+    command = ["conformance", "--reader", f"serial:{tmp_path / 'reader'}", "--by-hand", "--group", "MOVE"]
+    ran = runner.invoke(app, command, input="")
+    assert (ran.exit_code, "nobody moves the card" in ran.output) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""The suite through stock pcscd and libccidtwin over our firmware: what PC/SC lets it do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hardware.virtual.processes import wait_until
+from host_bridge.conformance.reader.bench import Bench, Effort
+from host_bridge.conformance.reader.hands import STAYS_FOR_PCSCD_S, FolderHand
+from host_bridge.conformance.reader.suite import CASES, run_cases
+from host_bridge.readers.addresses import open_reader
+from tests.host_bridge.conformance.reader.conftest import StartReader
+from tests.pcscd import Pcscd, card_present, demand
+
+EFFORT = Effort(resets=3, selects=100, moves=1, storm=10)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Pcscd]:
+    demand()
+    (tmp_path / "pcscd").mkdir()
+    with Pcscd(tmp_path / "pcscd") as daemon:
+        yield daemon
+
+
+def test_pcscd_and_our_firmware_pass_what_needs_no_ccid(
+    daemon: Pcscd, start_reader: StartReader, slot_folder: Path, tmp_path: Path
+) -> None:
+    start_reader("micropython")
+    name = daemon.start_serial(tmp_path / "reader", "GemPCTwin")
+    wait_until("the card", lambda: card_present(name))
+    reader = open_reader(f"pcsc:{name}")
+    bench = Bench(reader, hand=FolderHand(slot_folder, STAYS_FOR_PCSCD_S), effort=EFFORT)
+    bench.survey()
+    results = list(run_cases(bench, CASES, seed=3))
+    reader.close()
+    assert [result for result in results if result.outcome == "failed"] == []
+    assert {result.reason.missing for result in results if result.reason} == {"CCID"}
