@@ -175,12 +175,16 @@ class Bench:
 
     @contextmanager
     def ccid(self) -> Iterator[CcidPort]:
-        """The reader's port, for checks that speak CCID; the card is off."""
+        """The reader's port, for checks that speak CCID; the card is off. What a failed one leaves is dropped."""
         if self._ccid_port is None:
             raise lacking(CCID)
         self.reader.close()
         with self._ccid_port() as port:
-            yield port
+            try:
+                yield port
+            except Unexpected:
+                port.drain()
+                raise
 
     def works(self) -> None:
         """The card is there and answers right, after a cold reset."""

@@ -14,6 +14,7 @@ from protocols.ccid.serial_frame import MESSAGE, MORE_TIME, FrameParser, frame
 SILENCE_S = 3.0
 """A reader that waits for its card says so every 0.3 s (reader.md A.1); without echo it has 2 s."""
 TOTAL_S = 75.0
+DRAINED_S = 0.5
 
 NAMES = {
     0x61: "SetParameters",
@@ -60,6 +61,12 @@ class CcidPort:
                 return None
             self._found += self._parser.feed(self._port.read(self._port.in_waiting or 1))
         return self._found.pop(0)
+
+    def drain(self) -> None:
+        """Until the reader says nothing more."""
+        deadline = self.clock() + TOTAL_S
+        while self.clock() < deadline and self.next(DRAINED_S) is not None:
+            pass
 
     def next_answer(self, within_s: float) -> Answer | None:
         """The next answer, to whatever command; None where none comes. Time bytes give it more time."""

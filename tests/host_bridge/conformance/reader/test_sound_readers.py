@@ -22,6 +22,7 @@ from host_bridge.readers.serial import SerialReader
 from tests.host_bridge.conformance.reader.conftest import StartReader
 
 runner = CliRunner()
+FIRMWARE = "ssc-terminal reader "
 EFFORT = Effort(resets=10, selects=50, statuses=10, moves=2, storm=10)
 
 
@@ -81,17 +82,18 @@ def test_a_hundred_resets_and_a_thousand_selects(start_reader: StartReader, inte
     html, junit = tmp_path / "report.html", tmp_path / "report.xml"
     options = ("--group", "RESET", "--group", "SPEED", "--seed", "5", "--html", str(html), "--junit", str(junit))
     found = conformance(f"serial:{tmp_path / 'reader'}", *options)
-    assert (found["passed"], found["seed"], found["firmware"]) == (found["cases"], "5", "ssc-terminal reader 0.1")
+    assert (found["passed"], found["seed"]) == (found["cases"], "5")
+    assert found["firmware"].startswith(FIRMWARE)
     measured = {result["id"]: result.get("measured", "") for result in found["results"]}
     assert re.fullmatch(r"100 × \d+\.\d ms", measured["RESET.warm"])
     assert re.fullmatch(r"1000 × \d+\.\d\d ms, TA1 96", measured["SPEED.thousand"])
     assert (measured["SPEED.refused"], measured["SPEED.altered"]) == ("TA1 11", "TA1 95")
     root = ET.parse(junit).getroot()  # noqa: S314 - our own file
     assert root.get("name") == "ssc reader conformance"
-    assert {each.get("value") for each in root.iter("property")} >= {"5", "ssc-terminal reader 0.1"}
+    assert {each.get("value") for each in root.iter("property")} >= {"5", found["firmware"]}
     page = html.read_text()
     assert "读卡器一致性检查" in page
-    assert "ssc-terminal reader 0.1" in page
+    assert found["firmware"] in page
     assert "TA1 96" in page
 
 
