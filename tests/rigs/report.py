@@ -12,7 +12,7 @@ RIG, FIRMWARE, SEED = "rig", "firmware", "seed"
 RIG_TYPE = "rig_type"
 """The fixture that is the rig of a test."""
 PIO_TESTS = "tests/firmware/pio"
-"""All tests below are on the rung `pio`."""
+"""All tests below are on the rung `pio`, without a driver."""
 OUTCOMES = ("passed", "failed", "error", "skipped")
 
 

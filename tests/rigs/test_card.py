@@ -114,15 +114,15 @@ def test_a_card_is_used_at_its_own_speed(start_rig: StartRig, atr: str) -> None:
         assert connection.transmit(READ_VERSION) == VERSION
 
 
-SLOW = Fault("command", "pause", ms=1000), Fault("command", "pause", 4, ms=1000)
+SLOW = Fault("command", "pause", ms=800), Fault("command", "pause", 4, ms=800)
+"""Within WWT, 893 ms (`reader.md B.4`); together more than any driver waits without a word."""
 
 
 @pytest.mark.needs(FAULTS)
 def test_a_slow_card_has_its_time(start_rig: StartRig) -> None:
     """Time bytes keep the driver waiting, also before and within the data."""
     connection = start_rig(Wanted(faults=SLOW)).open().connect()
-    for _ in range(2):
-        assert connection.transmit(READ_VERSION) == VERSION
+    assert connection.transmit(READ_VERSION) == VERSION
 
 
 QUICKLY_MUTE = bytes.fromhex("3B804001")

@@ -22,8 +22,8 @@ from tests.pcscd import Pcscd, card_present, demand
 
 READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
 VERSION = ResponseApdu(bytes.fromhex("0304322E3030"), 0x9000)
-SLOW = [Fault("command", "pause", at, ms=1000, times=1) for at in (0, 2, 4)]
-"""Within its waiting time of 893 ms and what the firmware allows beside it, and 3 s in all."""
+SLOW = [Fault("command", "pause", at, ms=800, times=1) for at in (0, 2, 4)]
+"""Within WWT, 893 ms (`reader.md B.4`), and 2.4 s in all."""
 
 Start = Callable[..., ReaderProcess]
 
@@ -133,7 +133,7 @@ def test_cards_come_and_go_also_while_the_reader_is_away(bench: Bench) -> None:
 
 
 def test_a_slow_card_starves_nobody(bench: Bench) -> None:
-    """Three seconds for a command in one slot: the other slot's commands wait and are answered."""
+    """2.4 s for a command in one slot: the other slot's commands wait and are answered."""
     bench.reader.stop()
     bench.plug(*SLOW)
     bench.wait_cards(False, False)
