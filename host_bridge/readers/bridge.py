@@ -159,13 +159,17 @@ class Bridge:
         task, self._task = self._task, None
         self._own.clear()
         self.hung = False
-        for host in self._hosts:
+        for slot, host in enumerate(self._hosts):
             if host.icc != ICC_ABSENT:
-                host.empty_until = now + EMPTY_S
+                self.empty(slot, now)
             host.here, host.icc = False, ICC_ABSENT
         if task is not None and task.asked is not None:
             self._say(task.slot, self._without_reader(task.slot, task.asked))
         self._next(now)
+
+    def empty(self, slot: int, now: float) -> None:
+        """For 1.5 s, so that its host sees the card removed that it may know of."""
+        self._hosts[slot].empty_until = now + EMPTY_S
 
     def power_off(self, now: float) -> None:
         """Every card, as the last thing; no longer `busy` when it is done."""

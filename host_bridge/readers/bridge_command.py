@@ -1,6 +1,7 @@
 """`ssc reader bridge`: our reader behind pcscd, which may come and go."""
 
 import json
+import os
 import signal
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 
 from host_bridge.card.errors import text_key
 from host_bridge.readers.bridge_ports import BridgeError, BridgePorts
+from host_bridge.readers.kept_files import KeptFiles
 from host_bridge.readers.reader import ReaderInUse
 from protocols.texts.catalogue import texts
 
@@ -52,6 +54,7 @@ def bridge(
     Ready when the first look for the reader is over: {"ready": true, "port": …, "links": […], "reader": true or false}.
     """
     ready = False
+    kept = KeptFiles(os.environ)
 
     def changed(here: bool, holder: ReaderInUse | None) -> None:
         nonlocal ready
@@ -60,6 +63,7 @@ def bridge(
         if not ready:
             ready = True
             _say_ready(here)
+            kept.ready()
         if holder is not None:
             _say(*text_key(holder))
         else:
@@ -79,7 +83,7 @@ def bridge(
         conf = reader_conf(link, profile)
         if reader_conf_file is not None:
             reader_conf_file.write_text(conf)
-        ports = BridgePorts(port, link, changed)
+        ports = BridgePorts(port, link, changed, kept=kept)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: ports.stop())
         ports.run()

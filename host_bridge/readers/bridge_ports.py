@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from host_bridge.readers.bridge import READER, Bridge
+from host_bridge.readers.kept_files import KeptFiles
 from host_bridge.readers.port_lock import PortLock
 from host_bridge.readers.reader import ReaderError, ReaderInUse
 from host_bridge.readers.serial_link import open_port
@@ -71,13 +72,24 @@ class Wire:
 
 
 class LinkedPty(Wire):
-    """A pty with a name of its own, which stays however often it is opened and closed."""
+    """A pty with a name of its own, which stays however often it is opened and closed.
 
-    def __init__(self, link: Path) -> None:
-        """`BridgeError` where there is something else of that name, or no folder for it."""
-        master, self._slave = pty.openpty()
+    The one that was kept for this name, where there is one: who has it open has it still, and begins anew.
+    """
+
+    def __init__(self, link: Path, kept: KeptFiles) -> None:
+        """`BridgeError` where there is something else of that name, or no folder for it; `OSError`."""
+        names = f"{link.name}.master", f"{link.name}.slave"
+        found = kept.take(*names)
+        self.was_kept = bool(found)
+        pair = found or pty.openpty()
+        master, self._slave = pair
         super().__init__(master)
         tty.setraw(self._slave)
+        termios.tcflush(self._slave, termios.TCIOFLUSH)
+        for name, file in zip(names, pair, strict=True):
+            os.set_inheritable(file, False)
+            kept.keep(name, file)
         self._link, self._path = link, Path(os.ttyname(self._slave))
         try:
             if link.exists() and not link.is_symlink():
@@ -114,6 +126,7 @@ class BridgePorts:
         links: Iterable[Path],
         changed: Callable[[bool, ReaderInUse | None], None],
         *,
+        kept: KeptFiles,
         open_port: Callable[[str], FilePort] = open_port,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -129,11 +142,14 @@ class BridgePorts:
         self._ptys: list[LinkedPty] = []
         try:
             for link in links:
-                self._ptys.append(LinkedPty(link))
+                self._ptys.append(LinkedPty(link, kept))
         except BridgeError:
             self._close_ptys()
             raise
         self._bridge = Bridge(len(self._ptys))
+        for slot, line in enumerate(self._ptys):
+            if line.was_kept:
+                self._bridge.empty(slot, monotonic())
 
     @property
     def reader_name(self) -> str:

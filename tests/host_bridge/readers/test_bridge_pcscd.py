@@ -1,6 +1,9 @@
 """Stock pcscd on the bridge's lines: the reader comes and goes, pcscd stays (`reader.md A.6`)."""
 
 import contextlib
+import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -53,11 +56,14 @@ class Bench:
         return self.reader
 
     def start_bridge(self) -> Process:
-        links = [f"--link={self._folder / name}" for name in ("card", "sam")]
-        command = [SSC, "reader", "bridge", f"--port={self.port}", *links, f"--reader-conf={self.conf}", "--json"]
-        self.bridge = Process("bridge", command, self._folder / "bridge.log")
+        self.bridge = Process("bridge", self.command, self._folder / "bridge.log")
         self._stack.callback(self.bridge.stop)
         return self.bridge
+
+    @property
+    def command(self) -> list[str]:
+        links = [f"--link={self._folder / name}" for name in ("card", "sam")]
+        return [SSC, "reader", "bridge", f"--port={self.port}", *links, f"--reader-conf={self.conf}", "--json"]
 
     def wait_cards(self, *present: bool) -> None:
         wait_until("the cards", lambda: [card_present(name) for name in self.names] == list(present))
@@ -167,6 +173,84 @@ def test_without_its_bridge_pcscd_wants_to_be_started_anew(bench: Bench) -> None
     bench.names = bench.pcscd.start_with(bench.conf.read_text())
     bench.wait_cards(True, True)
     assert bench.open().connect().transmit(READ_VERSION) == VERSION
+
+
+HAND_OVER = """
+import fcntl, os, sys
+at = sys.argv.index("--")
+high = [fcntl.fcntl(int(file), fcntl.F_DUPFD, 100) for file in sys.argv[1:at]]
+for number, file in enumerate(high, 3):
+    os.dup2(file, number)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(at - 1))
+os.execv(sys.argv[at + 1], sys.argv[at + 1:])
+"""
+"""Makes the files 3 and up, as `sd_listen_fds(3)` says."""
+
+
+class ServiceManager:
+    """Keeps the files of a service as systemd does, and starts it with them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "notify"
+        self._stack = contextlib.ExitStack()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self._path))
+        self._socket.settimeout(30.0)
+        self._kept: dict[str, int] = {}
+
+    def start(self, command: list[str]) -> "subprocess.Popen[bytes]":
+        """Returns when the service says that it is ready."""
+        files = list(self._kept.values())
+        names = ":".join(self._kept)
+        environ = {**os.environ, "NOTIFY_SOCKET": str(self._path), "LISTEN_FDNAMES": names}
+        process = subprocess.Popen(
+            [sys.executable, "-c", HAND_OVER, *map(str, files), "--", *command],
+            env=environ,
+            pass_fds=files,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        while (told := self._hear()) != "READY=1":
+            assert told.startswith("FDSTORE=1\nFDNAME=")
+        return process
+
+    def _hear(self) -> str:
+        state, files, _, _ = socket.recv_fds(self._socket, 4096, 1)
+        for file in files:
+            if self._kept.setdefault(state.decode().rpartition("=")[2], file) != file:
+                os.close(file)  # it has that already
+        return state.decode()
+
+    def close(self) -> None:
+        self._stack.close()
+        self._socket.close()
+        for file in self._kept.values():
+            os.close(file)
+
+
+def test_a_bridge_that_crashed_comes_back_under_pcscd(bench: Bench, tmp_path: Path) -> None:
+    """With its ptys kept by the service manager: pcscd stays, and its cards were removed and put in again."""
+    bench.wait_cards(True, True)
+    bench.bridge.stop()
+    bench.pcscd.stop()
+    with contextlib.closing(ServiceManager(tmp_path)) as manager:
+        process = manager.start(bench.command)
+        bench.names = bench.pcscd.start_with(bench.conf.read_text())
+        bench.wait_cards(True, True)
+        connection = bench.open().connect()
+        assert connection.transmit(READ_VERSION) == VERSION
+        process.kill()
+        assert process.wait(30) == -signal.SIGKILL
+        process = manager.start(bench.command)
+        with pytest.raises((CardRemoved, CardMute, ReaderUnavailable)):
+            connection.transmit(READ_VERSION)
+        bench.wait_cards(True, True)
+        assert bench.open().connect().transmit(READ_VERSION) == VERSION
+        bench.pcscd.stop()
+        process.terminate()
+        assert process.wait(30) == 0
 
 
 def unavailable(reader: Reader) -> bool:

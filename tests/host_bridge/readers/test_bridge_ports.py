@@ -18,6 +18,7 @@ from hardware.virtual.slot import VirtualSlot
 from host_bridge.commands import reader as app
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.bridge_ports import BridgeError, BridgePorts
+from host_bridge.readers.kept_files import KeptFiles
 from host_bridge.readers.port_lock import PortLock, holder_of
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderInUse
 from host_bridge.readers.serial import SerialReader
@@ -60,7 +61,7 @@ class Running:
     def __init__(self, port: Path, folder: Path) -> None:
         self.here: list[bool | int | None] = []
         self.card, self.sam = folder / "card", folder / "sam"
-        self._ports = BridgePorts(str(port), (self.card, self.sam), self._changed)
+        self._ports = BridgePorts(str(port), (self.card, self.sam), self._changed, kept=KeptFiles({}))
         self._thread = threading.Thread(target=self._ports.run)
         self._thread.start()
 
@@ -307,5 +308,5 @@ def test_a_link_that_cannot_be_made_is_said(tmp_path: Path, trouble: str) -> Non
 def test_a_link_that_fails_leaves_none_behind(tmp_path: Path) -> None:
     (tmp_path / "sam").touch()
     with pytest.raises(BridgeError):
-        BridgePorts("/dev/none", (tmp_path / "card", tmp_path / "sam"), lambda *_: None)
+        BridgePorts("/dev/none", (tmp_path / "card", tmp_path / "sam"), lambda *_: None, kept=KeptFiles({}))
     assert not (tmp_path / "card").is_symlink()
