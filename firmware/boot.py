@@ -122,6 +122,7 @@ def run(arguments: "list[str]", root: str) -> None:
     except Exception as error:
         state = load(open, root)
         state.next_reason = type(error).__name__
+        sys.stderr.write("the firmware ended: " + state.next_reason + "\n")
         store(open, os.rename, root, state)
         time.sleep(PAUSE_S)
     try:

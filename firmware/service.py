@@ -25,6 +25,7 @@ from protocols.ccid.service import (
     COMMAND_REFUSED,
     COUNTERS,
     ERROR_INCOMPLETE,
+    ERROR_NO_ROOM,
     EVENT_SIZE,
     EVENTS,
     FILE,
@@ -134,6 +135,12 @@ class Service:
 
     def escape(self, data: bytes) -> bytes:
         """The answer to an Escape that begins with `ESCAPE_SERVICE`; `SlotError`."""
+        try:
+            return self._do(data)
+        except (OSError, MemoryError):
+            raise SlotError(ERROR_NO_ROOM)  # noqa: B904 - MicroPython does not chain
+
+    def _do(self, data: bytes) -> bytes:
         if len(data) <= len(ESCAPE_SERVICE):
             raise SlotError(ERROR_BAD_LENGTH)
         function, arguments = data[len(ESCAPE_SERVICE)], data[len(ESCAPE_SERVICE) + 1 :]
@@ -224,7 +231,7 @@ class Service:
     def _counters(self, slot: int) -> Counters:
         if slot >= len(self._present):
             raise SlotError(ERROR_BAD_SLOT)
-        counted = getattr(self._board.contact_lines[slot], "counters", None)
+        counted = self._board.contact_lines[slot].counters
         characters = (
             (0, 0, 0, 0) if counted is None else (counted.received, counted.sent, counted.refused, counted.resent)
         )

@@ -14,7 +14,6 @@ from protocols.ccid.service import (
     ERROR_BAD_MANIFEST,
     ERROR_BELOW_FLOOR,
     ERROR_INCOMPLETE,
-    ERROR_NO_SPACE,
     ERROR_NOT_UPDATABLE,
     ERROR_ON_TRIAL,
     ERROR_WRONG_BOARD,
@@ -32,7 +31,7 @@ PATH_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 
 class Update:
-    """One reader's file slots; `slot` is the one that runs. Every call may raise `SlotError`.
+    """One reader's file slots; `slot` is the one that runs. Every call may raise `SlotError`, and `OSError`.
 
     What was taken before the power went is still there: the same manifest again goes on where it stopped.
     """
@@ -73,11 +72,8 @@ class Update:
         if self._held(slot, MANIFEST_FILE) == size and fact_of(self._files, slot, MANIFEST_FILE).sha256 == sha256:
             self._take_manifest(slot)
             return size
-        try:
-            remove_tree(self._files, slot[:-1])
-            self._files.mkdir(slot[:-1])
-        except OSError:
-            raise SlotError(ERROR_NO_SPACE)  # noqa: B904 - MicroPython does not chain
+        remove_tree(self._files, slot[:-1])
+        self._files.mkdir(slot[:-1])
         return 0
 
     def write(self, which: int, offset: int, data: bytes) -> int:
@@ -91,10 +87,7 @@ class Update:
             return held
         if held + len(data) > size:
             raise SlotError(ERROR_BAD_LENGTH)
-        try:
-            self._append(slot, path, data)
-        except OSError:
-            raise SlotError(ERROR_NO_SPACE)  # noqa: B904 - MicroPython does not chain
+        self._append(slot, path, data)
         held += len(data)
         if which == MANIFEST and held == size:
             if fact_of(self._files, slot, MANIFEST_FILE).sha256 != self._sha256:
@@ -151,10 +144,7 @@ class Update:
         return self._root + self._other + "/"
 
     def _store(self) -> None:
-        try:
-            store(self._files.open, self._files.rename, self._root or "", self.state)
-        except OSError:
-            raise SlotError(ERROR_NO_SPACE)  # noqa: B904 - MicroPython does not chain
+        store(self._files.open, self._files.rename, self._root or "", self.state)
 
     def _wanted(self, which: int) -> "tuple[str, int]":
         if not 1 <= which <= len(self._facts):

@@ -42,7 +42,7 @@ ERROR_WRONG_BOARD = 0x84
 ERROR_BELOW_FLOOR = 0x85
 ERROR_BAD_FILE = 0x86  # not what the manifest says; it is removed
 ERROR_INCOMPLETE = 0x87  # something is missing or was not checked
-ERROR_NO_SPACE = 0x88  # the file system refuses
+ERROR_NO_ROOM = 0x88  # the file system refuses, or memory is used up
 
 # Where the running files lie
 NO_FILE_SLOT = "-"

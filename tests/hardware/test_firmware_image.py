@@ -20,7 +20,9 @@ from hardware.firmware_files import (
 )
 from hardware.firmware_image import BaseMissing, build, checked_base, combined
 from hardware.uf2 import Uf2, pages, read_uf2, write_uf2
+from hardware.virtual.reader import MICROPYTHON, firmware_command
 from protocols.release.bundle import Manifest
+from tests.firmware.rig import demand
 
 ROOT = Path(__file__).parents[2]
 RP2040, FLASH, FILES, END = 0xE48BFF56, 0x10000000, 0x100A0000, 0x10200000
@@ -221,3 +223,70 @@ def test_the_command_says_what_it_made(sources: Path, tmp_path: Path) -> None:
     facts = json.loads(done.stdout)
     assert (facts["board"], facts["version"], facts["base"]) == ("pico", "0.4.2", "unverified")
     assert facts["sha256"] == hashlib.sha256((tmp_path / "reader.uf2").read_bytes()).hexdigest()
+
+
+LIST = """
+import hashlib, os, sys, vfs
+
+class Flash:
+    def __init__(self, data):
+        self.data = data
+
+    def readblocks(self, block, buffer, offset=0):
+        at = block * 4096 + offset
+        buffer[:] = self.data[at : at + len(buffer)]
+
+    def writeblocks(self, block, buffer, offset=None):
+        at = block * 4096 + (offset or 0)
+        if offset is None:
+            self.ioctl(6, block)
+        self.data[at : at + len(buffer)] = buffer
+
+    def ioctl(self, what, block):
+        if what == 4:
+            return len(self.data) // 4096
+        if what == 5:
+            return 4096
+        if what == 6:
+            self.data[block * 4096 : (block + 1) * 4096] = b"\\xff" * 4096
+        return 0
+
+with open(sys.argv[1], "rb") as file:
+    flash = Flash(bytearray(file.read()))
+vfs.mount(vfs.VfsLfs2(flash, progsize=256), "/flash")
+
+def show(folder):
+    for name, kind, *_ in os.ilistdir(folder):
+        path = folder + "/" + name
+        if kind == 0x4000:
+            show(path)
+        else:
+            with open(path, "rb") as file:
+                print(path[7:], hashlib.sha256(file.read()).digest().hex())
+
+show("/flash")
+with open("/flash/state", "w") as file:
+    file.write("a - 0 1 power power")
+os.rename("/flash/state", "/flash/a/state")
+print(os.stat("/flash/a/state")[6])
+"""
+
+
+def test_micropython_itself_mounts_the_files(sources: Path, tmp_path: Path) -> None:
+    demand(MICROPYTHON)
+    _, image = built(sources, tmp_path)
+    files = mounted(image.content)
+    (tmp_path / "flash").write_bytes(files.context.buffer)
+    (tmp_path / "list.py").write_text(LIST)
+    command = [
+        firmware_command(MICROPYTHON)[1][0],
+        "-X",
+        "heapsize=8M",
+        str(tmp_path / "list.py"),
+        str(tmp_path / "flash"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    *listed, size = done.stdout.splitlines()
+    wanted = {f"{path} {hashlib.sha256(data).hexdigest()}" for path, data in held(files).items()}
+    assert (set(listed), size) == (wanted, "19")

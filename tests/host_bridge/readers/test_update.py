@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -217,6 +219,24 @@ def test_an_update_goes_on_where_it_was_cut(
     service.close()
     assert (hello.version, hello.on_trial) == ("0.2.0", False)
     assert len(rest) < 0.6 * (len(heard) + len(rest))
+
+
+def test_a_virtual_reader_with_files_of_its_own_is_updated(
+    slot_folder: Path, link: Path, tmp_path: Path, releases: Releases, keys: Path
+) -> None:
+    files = ["--slot", str(slot_folder), "--files", str(tmp_path / "own"), "--link", str(link)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ssc", "virtual", "reader", "run", *files], stdout=subprocess.PIPE, cwd=ROOT
+    )
+    try:
+        assert process.stdout is not None
+        assert b'"ready": true' in process.stdout.readline()
+        done = said("update", f"serial:{link}", releases.make("0.2.0"), "--key", str(keys / "public.pem"))
+        assert (done["version"], done["file_slot"]) == ("0.2.0", "b")
+        assert (tmp_path / "own/state").read_text().startswith("b - 0 2 update")
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 def test_a_reader_without_file_slots_says_so(
