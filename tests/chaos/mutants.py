@@ -22,7 +22,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).parents[2]
 MUTANTS = Path(__file__).with_name("mutants.toml")
-ROOMS = ("protocols", "hardware", "host_bridge", "server", "tests.chaos.mutants")
+ROOMS = ("protocols", "hardware", "host_bridge", "server", "firmware", "tests.chaos.mutants")
 PYTEST = ("-vv", "--tb=short", "--timeout=90", "-p", "no:randomly", "-p", "no:cacheprovider")
 TESTS_FAILED = 1
 """pytest's exit code; an import error or a missing test is another."""
