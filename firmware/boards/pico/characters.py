@@ -10,8 +10,8 @@ TURNAROUND_16, TURNAROUND_22 = 84, 180  # rounds of two cycles to 16 and 22 etu 
 _GUARD_12 = 11  # rounds of two cycles to 12 etu after a sent leading edge
 
 _GUARD_AT, _TURNAROUND_AT = 11, 23
-_DAMAGED = 1
-_RECEIVED_END = 1 << 9
+DAMAGED = 1
+RECEIVED_END = 1 << 9  # words of characters received are below
 
 
 def divider(fi_di: int, system_clocks: int) -> int:
@@ -53,7 +53,7 @@ def _bits(word: int) -> int:
 
 SENT = array("H", [_word(value) for value in range(256)])
 """The character in a word to be sent."""
-RECEIVED = bytes([_bits(word) for word in range(0, _RECEIVED_END, 2)])
+RECEIVED = bytes([_bits(word) for word in range(0, RECEIVED_END, 2)])
 """The character of half a word received."""
 
 
@@ -64,12 +64,12 @@ def tail(guard_rounds: int, turnaround_rounds: int) -> int:
 
 def is_refusal(word: int) -> bool:
     """Whether the word says that the card refused a character, and is none received."""
-    return word >= _RECEIVED_END
+    return word >= RECEIVED_END
 
 
 def is_damaged(word: int) -> bool:
     """Whether the character received had wrong parity (and was refused, where the error signal is on)."""
-    return word & _DAMAGED != 0
+    return word & DAMAGED != 0
 
 
 def character(word: int) -> int:

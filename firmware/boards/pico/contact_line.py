@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 STEADY_MS = 50  # how long a card has been in before it is there
 GATHER_MS = 3  # characters that follow one another within this are received together
+MAX_TOGETHER = 260
+POLLS = 20  # for a character, before anything else is looked at
 
 _CLOCKS_FROM = 4  # the first state machine of PIO block 1
 _CLKDIV_OF_CLOCKS = 0x503000C8
@@ -65,6 +67,7 @@ class PicoLine(ContactLine):
         self._seen_since: "int | None" = None
         self._error_signal = True
         self._fi_di, self._extra_guard, self._tail = DEFAULT_FI_DI, 0, 0
+        self._found = bytearray(MAX_TOGETHER)
         self._before_ts = False
         self._damaged = False
         self._refusals = 0
@@ -151,7 +154,7 @@ class PicoLine(ContactLine):
         io, last = self._io, self._tail
         for value in data:
             while io.waiting() == FIFO_WORDS:
-                if io.received():
+                if io.arrives(1):
                     self._take(io.get())
                 self._waiting()
                 self.poll()
@@ -161,29 +164,38 @@ class PicoLine(ContactLine):
             self._sent += 1
 
     def receive(self, count: int, limit_ms: int) -> bytes:
-        io = self._io
-        found = bytearray()
+        io, found, end = self._io, self._found, 0
+        count = min(count, len(found))
         since = ticks_ms()
-        while len(found) < count and not self._damaged:
-            if io.received():
-                value = self._take(io.get())
-                if value >= 0:
-                    found.append(value)
+        while end < count and not self._damaged:
+            if io.arrives(POLLS):
+                taken = end if self._before_ts else io.take(found, end, count)
+                if taken == end:
+                    value = self._take(io.get())
+                    if value >= 0:
+                        found[end] = value
+                        end += 1
+                else:
+                    self._received += taken - end
+                    self._refusals = 0
+                    end = taken
                 since = ticks_ms()
                 continue
             self._waiting()
             self.poll()
-            if self._cut or elapsed_ms(since) >= (GATHER_MS if found else limit_ms):
+            if self._cut or elapsed_ms(since) >= (GATHER_MS if end else limit_ms):
                 break
+            if io.waiting():
+                since = ticks_ms()
             if io.holds():
                 self._give_up_sending()
-        if self._damaged and not found:
+        if self._damaged and not end:
             self._damaged = False
             raise CharacterDamaged()
-        return bytes(found)
+        return bytes(memoryview(found)[:end])
 
     def drop_received(self) -> None:
-        while self._io.received():
+        while self._io.arrives(1):
             self._take(self._io.get())
         self._damaged, self._refusals = False, 0
 

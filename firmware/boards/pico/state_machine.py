@@ -12,6 +12,7 @@ from machine import mem32
 from rp2 import DMA, StateMachine
 from uctypes import addressof
 
+from firmware.boards.pico.characters import DAMAGED, RECEIVED, RECEIVED_END
 from firmware.boards.pico.programs import CHARACTERS, CLEAR_X, HOLD_LOW, PULL, RELEASE
 
 TYPE_CHECKING = False
@@ -90,15 +91,34 @@ class CharacterMachine:
         without = mem32[self._registers + _PINCTRL] & ~(7 * _SET_COUNT_1)
         mem32[self._registers + _PINCTRL] = without | _SET_COUNT_1 if on else without
 
-    def received(self) -> bool:
-        """Whether there is a word to be got."""
-        return bool(mem32[self._written] - self._base >> 2 != self._next)
+    def arrives(self, polls: int) -> bool:
+        """Whether there is a word to be got, looking so many times."""
+        register, seen = self._written, self._base + 4 * self._next
+        while polls:
+            if mem32[register] != seen:
+                return True
+            polls -= 1
+        return False
 
     def get(self) -> int:
-        """The next word of those received."""
+        """The next word."""
         word: int = self._memory[self._first + self._next]
         self._next = (self._next + 1) % RING_WORDS
         return word
+
+    def take(self, into: bytearray, at: int, end: int) -> int:
+        """Undamaged characters from `at` on, until `end` or the first word that is none of them; where that was."""
+        memory, first, place = self._memory, self._first, self._next
+        written = mem32[self._written] - self._base >> 2
+        while at < end and place != written:
+            word = memory[first + place]
+            if word >= RECEIVED_END or word & DAMAGED:
+                break
+            into[at] = RECEIVED[word >> 1]
+            at += 1
+            place = (place + 1) % RING_WORDS
+        self._next = place
+        return at
 
     def drop(self) -> None:
         """Forget all that was received."""

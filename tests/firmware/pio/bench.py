@@ -14,6 +14,7 @@ from tests.firmware.pio.micropython import Simulation
 ATR = bytes.fromhex("3B12964253")  # TA1 96, T=0, two historical bytes
 ATR_T1 = bytes.fromhex("3BC0FF013E")  # T=1, N = 255
 ATR_WITH_WI_1 = bytes.fromhex("3B804001")
+ATR_WITH_LONG_GUARD = bytes.fromhex("3BC0FE4001")  # N = 254, WI = 1
 ATR_WITH_GUARD = bytes.fromhex("3B52960A4253")  # and TC1: N = 10
 
 

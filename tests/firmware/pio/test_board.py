@@ -12,7 +12,15 @@ from protocols.ccid.keypad import BUZZER, GREEN, OK, RED
 from protocols.ccid.messages import ERROR_BAD_TS, ERROR_MUTE, ERROR_PARITY
 from protocols.ccid.serial_frame import frame
 from protocols.iso7816.line import CLK, CONTACTS_OFF, RST, VCC
-from tests.firmware.pio.bench import ATR, ATR_T1, ATR_WITH_GUARD, ATR_WITH_WI_1, Bench, ScriptedChip
+from tests.firmware.pio.bench import (
+    ATR,
+    ATR_T1,
+    ATR_WITH_GUARD,
+    ATR_WITH_LONG_GUARD,
+    ATR_WITH_WI_1,
+    Bench,
+    ScriptedChip,
+)
 from tests.firmware.pio.lines import leading_edges
 from tests.firmware.rig import ChipWithAtr
 
@@ -297,6 +305,14 @@ def test_a_damaged_block_of_t1_is_not_refused(bench: Bench, at: int) -> None:
     bench.slots[0].power_on()
     assert error_of(bench, VERIFY_BLOCK) == ERROR_PARITY
     assert card.resent == 0
+
+
+def test_the_waiting_time_begins_when_all_is_sent(bench: Bench) -> None:
+    # what waits in the FIFO takes 99 ms, and WWT is 89 ms
+    pause = Fault(phase="command", does="pause", at=0, ms=60)
+    bench.put(ScriptedChip(ATR_WITH_LONG_GUARD, {READ_32: RECORD}), pause)
+    bench.slots[0].power_on()
+    assert exchange(bench, READ_32) == RECORD
 
 
 def test_nothing_is_lost_while_python_is_away(bench: Bench) -> None:
