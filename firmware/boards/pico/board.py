@@ -39,7 +39,8 @@ class PicoBoard(Board):
         freq(hertz)
         self._watchdog = WDT(timeout=WATCHDOG_MS)
         slots = range(len(pins.SLOTS))
-        self._lines = [PicoLine(slot, Wiring(pins, slot), system_clocks, self._watchdog.feed) for slot in slots]
+        self._lines: "list[PicoLine]" = []
+        self._lines += [PicoLine(slot, Wiring(pins, slot), system_clocks, self._tend) for slot in slots]
         self.contact_lines = tuple(self._lines)
         self.host_line = self._host = open_host_line()
         self.limits = standard_limits(SLACK_MS)
@@ -51,12 +52,16 @@ class PicoBoard(Board):
         started = ticks_ms()
         present = [line.present for line in self._lines]
         while not self._host.waiting() and elapsed_ms(started) < limit_ms:
-            self._watchdog.feed()
-            for line in self._lines:
-                line.poll()
+            self._tend()
             if present != [line.present for line in self._lines]:
                 return
             idle()
+
+    def _tend(self) -> None:
+        """While one card is waited for, the other may leave."""
+        self._watchdog.feed()
+        for line in self._lines:
+            line.poll()
 
     def close(self) -> None:
         for line in self._lines:

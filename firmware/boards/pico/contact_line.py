@@ -44,11 +44,11 @@ _CLKDIV_OF_CLOCKS = 0x503000C8
 class PicoLine(ContactLine):
     """I/O in PIO block 0, CLK in block 1, the other contacts by software.
 
-    A card that leaves and a short circuit take the contacts off at once, wherever the firmware waits.
+    A card that leaves and a short circuit take the contacts off as soon as `poll` notices.
     """
 
     def __init__(self, number: int, wiring: Wiring, system_clocks: int, waiting: "Callable[[], None]") -> None:
-        """A clock of CLK is so many of the system; `waiting` is called while the card is waited for."""
+        """A clock of CLK is so many of the system; `waiting`, called while the card is waited for, polls every line."""
         self.classes = wiring.classes
         self.overcurrent = False
         self._wiring, self._system_clocks, self._waiting = wiring, system_clocks, waiting
@@ -157,7 +157,6 @@ class PicoLine(ContactLine):
                 if io.arrives(1):
                     self._take(io.get())
                 self._waiting()
-                self.poll()
                 if self._cut or io.holds():
                     return
             io.put(SENT[value] | last)
@@ -182,7 +181,6 @@ class PicoLine(ContactLine):
                 since = ticks_ms()
                 continue
             self._waiting()
-            self.poll()
             if self._cut or elapsed_ms(since) >= (GATHER_MS if end else limit_ms):
                 break
             if io.waiting():

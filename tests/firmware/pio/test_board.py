@@ -156,6 +156,19 @@ def test_a_card_pulled_in_mid_exchange_loses_its_contacts_at_once(bench: Bench, 
     assert bench.slots[0].power_on() == ATR
 
 
+def test_the_other_card_may_leave_meanwhile(bench: Bench) -> None:
+    bench.put(chip())
+    bench.put(ScriptedChip(), number=1)
+    bench.slots[0].power_on()
+    bench.slots[1].power_on()
+    other = bench.sockets[1]
+    pulled = bench.simulation.chip.now + 10 * 128_000
+    bench.simulation.chip.at(pulled, other.pull)
+    assert exchange(bench, READ_32) == RECORD
+    assert other.contacts[-1][1] == CONTACTS_OFF
+    assert other.contacts[-1][0] - pulled < 128_000
+
+
 def test_too_much_current_takes_the_contacts_off(bench: Bench) -> None:
     bench.put(ScriptedChip(ATR_WITH_WI_1))
     bench.slots[0].power_on()
