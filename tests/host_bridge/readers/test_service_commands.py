@@ -13,6 +13,8 @@ from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.commands import app
 from host_bridge.readers.reader import CardMute
 from host_bridge.readers.serial_link import SerialLink
+from host_bridge.readers.service_commands import ERRORS
+from protocols.ccid import messages
 from protocols.ccid.messages import MECHANICAL
 from protocols.iso7816.apdu import CommandApdu
 from tests.host_bridge.readers.conftest import StartReader
@@ -107,3 +109,8 @@ def test_info_asks_behind_pcscd_too(start_reader: StartReader, link: Path, tmp_p
         else:
             assert found["version"] == "0.0.0", "libccidtwin knows no more of a serial reader"
             assert json.loads(said("log", address, "--json", code=1))["error"] == "reader_not_ours"
+
+
+def test_every_error_of_a_slot_has_words() -> None:
+    slot_errors = {value for name, value in vars(messages).items() if name.startswith("ERROR_") and value >= 0xE0}
+    assert slot_errors <= set(ERRORS)
