@@ -15,7 +15,7 @@ from protocols.sscard.pad import SW_NOT_CONFORMING, PadAnswer, PadLimits
 class PcscConnection(PowerOn):
     """The card of one power-on, for nobody else. The first error ends it: every later call raises the same.
 
-    `entering`: the holder is at the reader's keys.
+    `entering`: the holder is at the reader's keys. `most_digits` these take, None where the driver does not tell.
     """
 
     entering = False
@@ -27,6 +27,7 @@ class PcscConnection(PowerOn):
         self._generation = service.generation
         try:
             self._features = service.features(self._handle)
+            self.most_digits = service.most_digits(self._handle, self._features)
             self._atr = self._read_atr()
         except ReaderError:
             service.disconnect(self._handle)
@@ -100,7 +101,9 @@ class PcscPinPad:
         self._connection = connection
 
     def verify(self, header: CommandApdu, limits: PadLimits) -> PadAnswer:
-        return self._connection.enter_pin(VERIFY_PIN_DIRECT, part_10(verify_request(header, limits)))
+        most = min(limits.max_digits, self._connection.most_digits or limits.max_digits)
+        request = verify_request(header, limits._replace(max_digits=most))
+        return self._connection.enter_pin(VERIFY_PIN_DIRECT, part_10(request))
 
     def modify(self, header: CommandApdu, limits: PadLimits) -> PadAnswer:
         """Old and new PIN of `USUAL_DIGITS`."""

@@ -5,11 +5,13 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from host_bridge.readers.reader import CardMute, CardRemoved, ReaderError, ReaderInUse, ReaderUnavailable
+from protocols.iso7816.tlv import Tlv, TlvError, parse_tlvs
 
-VERIFY_PIN_DIRECT, MODIFY_PIN_DIRECT = 0x06, 0x07
+VERIFY_PIN_DIRECT, MODIFY_PIN_DIRECT, GET_TLV_PROPERTIES = 0x06, 0x07, 0x12
 """Features of PC/SC part 10, 2.3."""
+MAX_PIN_SIZE = 0x07
+"""Property bMaxPINSize (PC/SC part 10, 2.6.14)."""
 GET_FEATURE_REQUEST = 3400
-FEATURE_SIZE = 6
 LEAVES_WITHIN_MS = 1000
 """pcscd looks for the card every 0.4 s (reader.md A.6)."""
 
@@ -169,11 +171,20 @@ class PcscService:
 
     def features(self, handle: int) -> dict[int, int]:
         """Control codes of the features that this reader's driver has; none where it does not say."""
-        scard = self._scard
-        code, *answer = scard.SCardControl(handle, scard.SCARD_CTL_CODE(GET_FEATURE_REQUEST), [])
-        found = bytes(answer[0]) if code == scard.SCARD_S_SUCCESS else b""
-        entries = [found[at : at + FEATURE_SIZE] for at in range(0, len(found), FEATURE_SIZE)]
-        return {tag: int.from_bytes(value, "big") for tag, size, *value in entries if size == len(value) == 4}
+        code = self._scard.SCARD_CTL_CODE(GET_FEATURE_REQUEST)
+        return {feature.tag: int.from_bytes(feature.value, "big") for feature in self._told(handle, code)}
+
+    def most_digits(self, handle: int, features: dict[int, int]) -> int | None:
+        """Of a PIN at the reader's keys, where its driver tells."""
+        told = self._told(handle, features[GET_TLV_PROPERTIES]) if GET_TLV_PROPERTIES in features else ()
+        return next((int.from_bytes(each.value, "little") for each in told if each.tag == MAX_PIN_SIZE), None)
+
+    def _told(self, handle: int, code: int) -> tuple[Tlv, ...]:
+        answer = self._scard.SCardControl(handle, code, [])
+        try:
+            return parse_tlvs(bytes(answer[1])) if answer[0] == self._scard.SCARD_S_SUCCESS else ()
+        except TlvError:
+            return ()
 
     def control(self, handle: int, name: str, code: int, data: bytes) -> bytes:
         """What the reader's driver answers. `CardRemoved` as for `transmit`."""

@@ -14,6 +14,7 @@ from host_bridge.card.errors import PinCancelled, PinFormat, PinWrong
 from host_bridge.card.pin_entry import PinPad, PinRules, change_at_pad, pad_of, verify_at_pad
 from host_bridge.card.session import CardSession
 from host_bridge.readers.addresses import open_reader
+from host_bridge.readers.pcsc_service import MODIFY_PIN_DIRECT, VERIFY_PIN_DIRECT, PcscService
 from host_bridge.readers.reader import CardRemoved, Reader
 from protocols.ccid.keypad import GREEN
 from protocols.iso7816.apdu import CommandApdu
@@ -111,6 +112,18 @@ def test_taking_the_card_ends_an_entry_and_the_reader_can_be_asked_meanwhile(
         verify_at_pad(session, pad, RULES)
     thread.join()
     assert present == [True]
+
+
+def test_the_driver_tells_what_the_pad_can(reader: Reader) -> None:
+    """As our firmware says in its feature block (reader.md A.7)."""
+    service, name = PcscService(), reader.address.removeprefix("pcsc:")
+    handle = service.connect(name)
+    features = service.features(handle)
+    assert {VERIFY_PIN_DIRECT, MODIFY_PIN_DIRECT} <= set(features)
+    assert service.most_digits(handle, features) == 16
+    assert service.most_digits(handle, {}) is None
+    service.disconnect(handle)
+    service.close()
 
 
 def test_a_reader_without_keys_has_no_pad(daemon: Pcscd, start_reader: StartReader, link: Path) -> None:

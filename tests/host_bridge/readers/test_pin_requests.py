@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from host_bridge.readers.pcsc import PcscPinPad
 from host_bridge.readers.pin_requests import change_request, fixed_change_request, part_10, verify_request
 from protocols.ccid.secure import PinRequest
 from protocols.iso7816.apdu import CommandApdu
-from protocols.sscard.pad import PadLimits
+from protocols.sscard.pad import PadAnswer, PadLimits
 
 VECTORS = json.loads(Path(__file__).parents[2].joinpath("vectors/ccid/secure.json").read_text())["for_the_card"]
 MAKE: dict[str, Callable[[CommandApdu, PadLimits], PinRequest]] = {
@@ -18,6 +19,28 @@ MAKE: dict[str, Callable[[CommandApdu, PadLimits], PinRequest]] = {
     "change": change_request,
     "change six": fixed_change_request,
 }
+
+
+class SmallPad:
+    """A connection to a reader whose keys take eight digits."""
+
+    most_digits = 8
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, bytes]] = []
+
+    def enter_pin(self, feature: int, structure: bytes) -> PadAnswer:
+        self.asked.append((feature, structure))
+        return PadAnswer(0x9000)
+
+
+def test_a_foreign_pad_is_asked_for_no_more_than_it_takes() -> None:
+    small: Any = SmallPad()
+    pad = PcscPinPad(small)
+    pad.verify(CommandApdu(0x00, 0x20, 0x00, 0x00), PadLimits(4, 16, 30))
+    assert small.asked == [(0x06, bytes.fromhex("1E1E8100000804020104080000000004000000 00200000"))]
+    assert pad.modify(CommandApdu(0x80, 0x5E, 0x01, 0x00), PadLimits(8, 16, 30)).sw == 0x6403, "its places are fixed"
+    assert len(small.asked) == 1
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
