@@ -160,6 +160,17 @@ CHANGE = PinRequest(
 )
 
 
+@pytest.mark.parametrize(("asked", "lasts_ms"), [(0, 30_000), (1, 1_000), (255, 255_000)])
+def test_an_entry_ends_in_time_which_the_host_may_leave_to_the_reader(clock: Clock, asked: int, lasts_ms: int) -> None:
+    lamps = Lamps()
+    request = PinRequest(asked, VERIFY.pin_format, 4, 16, BY_KEY, VERIFY.prompts, VERIFY.apdu)
+    with pytest.raises(EntryEnded) as caught:
+        PinPad(Fingers(), lamps, clock.wait).enter(request, answers, lambda: 0)
+    assert caught.value.error == 0xF0
+    assert lasts_ms < clock.now <= lasts_ms + 5
+    assert lamps.seen == [GREEN, 0, RED | BUZZER]
+
+
 class CardGone(Exception):
     pass
 
@@ -214,7 +225,8 @@ def test_whatever_happens_nothing_is_kept(
         lent.append(apdu)
         return exchange(apdu)
 
-    pad = PinPad(fingers, Lamps(), press)
+    lamps = Lamps()
+    pad = PinPad(fingers, lamps, press)
     pad.forbidden.arm(bytes.fromhex("50494E01 02 9999"))
     if error is None:
         pad.enter(request_, lend, lambda: 0)
@@ -222,6 +234,8 @@ def test_whatever_happens_nothing_is_kept(
         with pytest.raises(error) as caught:
             pad.enter(request_, lend, lambda: 0)
         assert not set("1357") & set(str(caught.value).replace("F0", "").replace("EF", ""))
+    right = error is None and exchange is answers and len(lent) == 1
+    assert lamps.seen[-1] == (GREEN | BUZZER if right else RED | BUZZER)
     buffers = secrets_of(pad)
     assert len(buffers) == 2, "digits and APDU, forbidden PINs"
     assert not any(map(any, [*buffers, *lent]))
