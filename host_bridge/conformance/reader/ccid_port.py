@@ -1,5 +1,6 @@
 """A reader's serial line as its tester uses it: CCID commands one by one, and bytes that are none."""
 
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -126,12 +127,12 @@ def open_ccid_port(path: str, slot: int = 0, clock: Clock = time.monotonic) -> I
     try:
         try:
             port = open_port(path)
-        except OSError as error:
+        except (OSError, termios.error, ValueError) as error:
             raise ReaderUnavailable(f"{path} cannot be opened") from error
         try:
             port.reset_input_buffer()
             yield CcidPort(port, slot, clock)
-        except OSError as error:
+        except (OSError, termios.error) as error:
             raise ReaderUnavailable(f"{path} went away") from error
         finally:
             port.close()

@@ -23,7 +23,7 @@ from tests.host_bridge.conformance.reader.conftest import StartReader
 
 runner = CliRunner()
 FIRMWARE = "ssc-terminal reader "
-EFFORT = Effort(resets=10, selects=50, statuses=10, moves=2, storm=10)
+EFFORT = Effort(resets=5, selects=50, statuses=10, moves=1, storm=10)
 
 
 def conformance(address: str, *options: str, code: int = 0) -> dict[str, Any]:
@@ -95,6 +95,18 @@ def test_a_hundred_resets_and_a_thousand_selects(start_reader: StartReader, inte
     assert "读卡器一致性检查" in page
     assert found["firmware"] in page
     assert "TA1 96" in page
+
+
+def test_a_reader_that_goes_away_has_failed_and_ends_nothing(start_reader: StartReader) -> None:
+    process = start_reader(CPYTHON)
+    reader = SerialReader(process.path)
+    bench = Bench(reader, lambda: open_ccid_port(process.path), effort=EFFORT)
+    bench.survey()
+    process.stop()
+    results = list(run_cases(bench, CASES, seed=7))
+    reader.close()
+    assert {result.outcome for result in results if "hand" not in result.case.needs} == {"failed"}
+    assert all(result.finding for result in results if result.outcome == "failed")
 
 
 def test_a_person_moves_the_card_when_asked(start_reader: StartReader, slot_folder: Path) -> None:

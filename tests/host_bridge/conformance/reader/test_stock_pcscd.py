@@ -1,4 +1,4 @@
-"""The suite through stock pcscd and libccidtwin over our firmware: what PC/SC lets it do."""
+"""The suite through stock pcscd: over libccidtwin and our firmware, and over vpcd."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from host_bridge.conformance.reader.hands import STAYS_FOR_PCSCD_S, FolderHand
 from host_bridge.conformance.reader.suite import CASES, run_cases
 from host_bridge.readers.addresses import open_reader
 from tests.host_bridge.conformance.reader.conftest import StartReader
-from tests.pcscd import Pcscd, card_present, demand
+from tests.pcscd import READERS, CardInReader, Pcscd, card_present, demand
 
 EFFORT = Effort(resets=3, selects=100, moves=1, storm=10)
 
@@ -37,3 +37,17 @@ def test_pcscd_and_our_firmware_pass_what_needs_no_ccid(
     reader.close()
     assert [result for result in results if result.outcome == "failed"] == []
     assert {result.reason.missing for result in results if result.reason} == {"CCID"}
+
+
+def test_vpcd_carries_whole_apdus_and_passes_what_needs_no_contact_line(daemon: Pcscd, slot_folder: Path) -> None:
+    daemon.start()
+    with CardInReader(slot_folder / "card.test", daemon.ports[0]):
+        wait_until("the card", card_present)
+        reader = open_reader(f"pcsc:{READERS[0]}")
+        bench = Bench(reader, effort=EFFORT)
+        bench.survey()
+        results = list(run_cases(bench, CASES, seed=3))
+        reader.close()
+    assert [result for result in results if result.outcome == "failed"] == []
+    assert {result.reason.missing for result in results if result.reason} == {"contact line", "CCID", "hand"}
+    assert "T0.more_data" in {result.case.id for result in results if result.outcome == "passed"}
