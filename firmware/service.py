@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from firmware.slot import Slot
 
 KEPT_EVENTS = 64
+TRIAL_MS = 300000  # how long one start of a trial waits to be confirmed
 HASH_SIZE = 32
 
 
@@ -92,16 +93,18 @@ class EventLog:
 class Service:
     """Answers the escapes, and notes what the other commands came to."""
 
-    def __init__(self, board: Board, files: FileSystem, base: str, root: "str | None" = None) -> None:
+    def __init__(
+        self, board: Board, files: FileSystem, base: str, root: "str | None" = None, uptime: "Uptime | None" = None
+    ) -> None:
         """`base` is the folder that the firmware runs from, `root` that of the file slots, None where there are none.
 
-        Both have a slash at their end or are empty. `restarts`: the firmware is to end, to be started anew.
+        Both have a slash at their end or are empty.
         """
         self._board, self._files, self._base = board, files, base
         self._update = Update(files, root, board.name)
         self._trace = Trace(board.contact_lines)
-        self.restarts = False
-        self._uptime = Uptime()
+        self._restarts = False
+        self._uptime = uptime or Uptime()
         self._log = EventLog(self._uptime)
         self._paths: "list[str] | None" = None
         self._digest = b""
@@ -115,6 +118,13 @@ class Service:
     def attend(self, slots: "tuple[Slot, ...]") -> None:
         """Those whose restarts are told; before any escape."""
         self._slots = slots
+
+    @property
+    def restarts(self) -> bool:
+        """The firmware is to end, to be started anew: by request, or as nobody has confirmed its trial in time."""
+        if self._update.on_trial and not self._restarts and self._uptime.now_ms() > TRIAL_MS:
+            self._restart(self._update.state.starts)
+        return self._restarts
 
     def note(self, command: Command, answer: Answer) -> None:
         """Every command and its answer."""
@@ -195,7 +205,7 @@ class Service:
         """Nothing where the answer to this request was lost and the restart is over."""
         if starts == self._update.state.starts:
             self._update.note_restart()
-            self.restarts = True
+            self._restarts = True
 
     def _hello(self) -> Hello:
         return Hello(

@@ -11,9 +11,10 @@ from firmware.boot import begin, load
 from firmware.contact_line import CharacterCounters, ContactLine
 from firmware.files import FileSystem
 from firmware.limits import standard_limits
-from firmware.service import Service
+from firmware.service import Service, Uptime
 from firmware.slot import Slot
 from firmware.slot_error import SlotError
+from firmware.update import Update
 from protocols.ccid.messages import ICC_ABSENT, MAX_DATA, XFR_BLOCK, Answer, Command
 from protocols.ccid.service import (
     COUNTERS,
@@ -30,7 +31,7 @@ from protocols.ccid.service import (
     events_from_bytes,
     request,
 )
-from tests.firmware.releases import install, release
+from tests.firmware.releases import install, release, send
 
 FILES = FileSystem()
 BAD_LENGTH, BAD_SLOT, INCOMPLETE, NO_ROOM = 0x01, 0x05, 0x87, 0x88
@@ -95,6 +96,27 @@ def test_a_restart_is_asked_for_once(service: Service, root: str) -> None:
     service.escape(request(RESTART, (1).to_bytes(4, "little")))
     assert service.restarts
     assert load(FILES.open, root).next_reason == "restart"
+
+
+class Clock(Uptime):
+    now = 0
+
+    def now_ms(self) -> int:
+        return self.now
+
+
+def test_a_trial_that_nobody_confirms_in_five_minutes_ends(root: str) -> None:
+    send(Update(FILES, root, "unix"), *release("0.3.0"))
+    clock = Clock()
+    for slot, ends in (("a", True), ("a", True), ("a", True), ("b", False)):
+        clock.now = 0
+        assert begin(FILES.open, FILES.rename, root) == slot
+        service = Service(Bench(), FILES, f"{root}{slot}/", root, clock)
+        clock.now = 300_000
+        assert not service.restarts
+        clock.now = 300_001
+        assert service.restarts is ends
+    assert load(FILES.open, root).reason == "reverted"
 
 
 def test_only_what_runs_can_be_confirmed(service: Service) -> None:
