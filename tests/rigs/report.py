@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.rigs.rungs import EVERY_COMMIT, RUNGS, Rig
+from tests.rigs.rungs import EVERY_COMMIT, RUNGS, Rig, firmware_hash
 
 RIG, FIRMWARE, SEED = "rig", "firmware", "seed"
 """Names of the JUnit properties of each test."""
@@ -34,6 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         rung = _rung_of(item)
         if rung:
             item.user_properties += [(RIG, rung), (SEED, config.getoption("randomly_seed", None))]
+        if item.nodeid.startswith(PIO_TESTS):
+            item.user_properties.append((FIRMWARE, firmware_hash()))
 
 
 def _rung_of(item: pytest.Item) -> str:

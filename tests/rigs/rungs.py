@@ -1,6 +1,7 @@
 """The rungs of the ladder (design 4): on each, a reader with one slot and a card, and what the rig can do to them."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import threading
@@ -65,6 +66,7 @@ class _Chip:
         return own if self._atr is None else self._atr
 
 
+@functools.cache
 def firmware_hash(root: Path = ROOT) -> str:
     """SHA-256 over names and contents of the files that run on the reader, 12 digits."""
     files = sorted(path for folder in FIRMWARE_FOLDERS for path in (root / folder).rglob("*.py"))

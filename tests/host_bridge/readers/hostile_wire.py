@@ -22,6 +22,8 @@ def well(data: bytes) -> bytes:
 class HostileWire:
     """`link` leads to a reader's port; what the reader says goes through `spoil`, what it hears through `spoil_out`.
 
+    Not more than `piece` bytes at a time go either way.
+
     `cut` is a cable that is pulled: the host's end is gone and the link with it.
     """
 
@@ -29,6 +31,7 @@ class HostileWire:
         self._reader, self._link = reader, link
         self.spoil: Spoil = well
         self.spoil_out: Spoil = well
+        self.piece = 4096
         self._cut = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -61,7 +64,9 @@ class HostileWire:
                 for ready in select.select([master, port.fileno()], [], [], 0.01)[0]:
                     data = os.read(ready, 4096)
                     to, spoil = (port.fileno(), self.spoil_out) if ready == master else (master, self.spoil)
-                    os.write(to, spoil(data))
+                    spoiled = spoil(data)
+                    for at in range(0, len(spoiled), self.piece):
+                        os.write(to, spoiled[at : at + self.piece])
         self._link.unlink()
         os.close(slave)
         os.close(master)

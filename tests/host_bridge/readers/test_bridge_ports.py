@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,6 +134,12 @@ class First:
         return self._hows.pop()(data) if self._hows else data
 
 
+def late(data: bytes) -> bytes:
+    """By less than the bridge waits, and more than a frame may pause."""
+    time.sleep(0.5)
+    return data
+
+
 def corrupted(data: bytes) -> bytes:
     return data[:-2] + bytes([data[-2] ^ 0x10]) + data[-1:] if len(data) > 2 else data
 
@@ -142,6 +149,8 @@ SPOILED: dict[str, tuple[Spoil, Spoil]] = {
     "answers lose a byte": (Every(6, lambda data: data[:-1]), well),
     "commands are corrupted": (well, Every(3, corrupted)),
     "noise before each answer": (lambda data: b"\r\n>>> " + data, well),
+    "answers come late": (Every(3, late), well),
+    "all comes byte by byte": (well, well),
 }
 
 
@@ -152,6 +161,7 @@ def test_a_line_that_spoils_bytes_is_hidden_and_nothing_is_done_twice(
     with host_on(bridge.card) as reader:
         card = reader.connect()
         wire.spoil, wire.spoil_out = spoiled
+        wire.piece = 1
         for _ in range(4):
             assert card.transmit(READ_VERSION) == VERSION
         wire.spoil, wire.spoil_out = First(corrupted), well
