@@ -1,12 +1,14 @@
 """The Pico board's own files in the simulated chip, with a pin-level card in each slot."""
 
+import sys
 from typing import Any
+from unittest.mock import patch
 
 from hardware.virtual.card_side import CardSide, Chip
 from hardware.virtual.line_faults import Fault, Faults
 from hardware.virtual.pin_card import PinCard
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
-from tests.firmware.pio.board_files import BOARD, load
+from tests.firmware.pio.board_files import BOARD, load, micropython
 from tests.firmware.pio.card_socket import Socket
 from tests.firmware.pio.chip import Edge
 from tests.firmware.pio.micropython import Simulation
@@ -44,14 +46,13 @@ class Bench:
         if not second_port:
             for missing in ("usb", "usb.device", "usb.device.cdc"):
                 self.simulation.modules[missing] = None  # type: ignore[assignment]
-        modules = load(
-            *(BOARD + file for file in ("board", "programs")),
-            f"firmware.boards.{name}.pins",
-            *("firmware." + name for name in ("slot", "ccid_device", "service", "files", "keypad")),
-            **self.simulation.modules,
-        )
-        board, self.programs, self.pins, self._slot, self._device, self._service, self._files, self.keypad = modules
-        self.board: Any = board.PicoBoard(name)
+        with micropython(**self.simulation.modules), patch.object(sys, "platform", "rp2"):
+            door, self.programs = load("firmware.board", BOARD + "programs")
+            self._slot, self._device, self._service, self._files, self.keypad = load(
+                *("firmware." + file for file in ("slot", "ccid_device", "service", "files", "keypad"))
+            )
+            self.board: Any = door.open_board([name] if name else [])
+            [self.pins] = load(f"firmware.boards.{self.board.name}.pins")
         self.sockets = [Socket(self.simulation, self.pins, number) for number in range(len(self.pins.SLOTS))]
         self.lines = self.board.contact_lines
         self.slots = [self._slot.Slot(line, self.board.limits, lambda: True) for line in self.lines]

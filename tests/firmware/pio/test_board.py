@@ -102,6 +102,18 @@ def test_a_session_with_the_virtual_card(bench: Bench, tmp_path: Path) -> None:
     assert (counters.refused, counters.resent) == (0, 0)
 
 
+@pytest.mark.parametrize("ta1", ["13", "18", "93", "95", "97", "98"])
+def test_other_speeds(bench: Bench, ta1: str) -> None:
+    bench.put(ScriptedChip(bytes.fromhex("3B10" + ta1), {READ_32: RECORD, VERIFY: "9000"}))
+    bench.slots[0].power_on()
+    pps = bytes([0xFF, 0x10, int(ta1, 16), 0xEF ^ int(ta1, 16)])
+    assert bench.slots[0].exchange(pps) == pps
+    assert exchange(bench, READ_32) == RECORD
+    assert exchange(bench, VERIFY) == "9000"
+    counters = bench.lines[0].counters
+    assert (counters.refused, counters.resent) == (0, 0)
+
+
 def test_both_slots_at_once(bench: Bench) -> None:
     bench.put(chip())
     bench.put(ScriptedChip(bytes.fromhex("3B00")), number=1)
@@ -430,6 +442,10 @@ def test_closing_leaves_no_card_powered_and_no_watchdog(bench: Bench) -> None:
     bench.board.close()
     assert bench.sockets[0].contacts[-1][1] == CONTACTS_OFF
     assert not bench.simulation.watchdog
+
+
+def test_a_board_that_has_the_pins_of_a_front_end_is_one() -> None:
+    assert Bench("").board.name == "pico_front_end"
 
 
 def test_a_front_end_is_told_the_class() -> None:
