@@ -241,6 +241,55 @@ def test_no_version_in_common(site: Site, of_card: tuple[int, ...]) -> None:
         assert not any(header.startswith("0082") for header in site.connection.headers)
 
 
+def test_a_card_without_any_version_of_its_issuers_key(site: Site) -> None:
+    image = image_of("3.00")
+    without = {name: key for name, key in image.keys.items() if name != "IRK"}
+    with pytest.raises(errors.UnexpectedStatus) as refused:
+        site.session(msgspec.structs.replace(image, keys=without), site.sam()).read_holder()
+    assert (refused.value.sw, refused.value.key) == (0x6A88, "card_key_not_found")
+
+
+class Telling:
+    """A security module that answers READ BINARY like this."""
+
+    def __init__(self, inner: CardConnection, answer: ResponseApdu) -> None:
+        self._inner, self._answer = inner, answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def transmit(self, command: CommandApdu) -> ResponseApdu:
+        return self._answer if command.ins == commands.READ_BINARY else self._inner.transmit(command)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (ResponseApdu(b"", 0x6A82), None),
+        (ResponseApdu(bytes.fromhex("01012015010120991231"), 0x9000), None),
+        (ResponseApdu(bytes.fromhex("01022015010120991231"), 0x9000), KeyVersionMissing),
+        (ResponseApdu(bytes.fromhex("0101"), 0x9000), NoSecurityModule),
+    ],
+    ids=["no file", "version 1", "version 2", "too short"],
+)
+def test_what_a_sam_says_of_its_versions(
+    site: Site, answer: ResponseApdu, error: type[SecurityModuleError] | None
+) -> None:
+    class Reader(VirtualReader):
+        def connect(self) -> Any:
+            return Telling(super().connect(), answer)
+
+    VirtualSam.create(site.sam_path, sam_image(REGION, 3, "counter"))
+    module = SamModule(Reader(str(site.sam_path)))
+    session = site.session(image_of("3.00", (1,)), module)
+    if error is None:
+        assert session.read_holder().name == "李建华"
+    else:
+        with pytest.raises(error):
+            session.read_holder()
+    module.close()
+
+
 class Plain(Watched):
     """A card that takes no 17th byte (ssc-card.md 9.2: hosts seen send none)."""
 
