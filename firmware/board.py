@@ -36,7 +36,7 @@ class Board:
 def open_board(arguments: "list[str]") -> Board:
     """The board for this machine; `NotImplementedError` where there is none.
 
-    On a Pico the argument is the folder of its pins in `firmware/boards`; without it they are those that are there.
+    On a Pico the argument is the folder of its pins in `firmware/boards`, without one `pico`.
     """
     if sys.platform in UNIX:
         from firmware.boards.unix.board import UnixBoard

@@ -15,13 +15,8 @@ from firmware.limits import CLOCK_KHZ, standard_limits
 from firmware.ticks import elapsed_ms, ticks_ms
 from protocols.iso7816.line import CONTACTS_OFF
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import ModuleType
-
 SYSTEM_CLOCKS = {4000: (128000000, 32), 5000: (125000000, 25), 3571: (125000000, 35)}
 """CLK in kHz: the system clock in Hz, and how many of its clocks make one of CLK."""
-FOLDERS = ("pico_front_end", "pico")  # a board has the first one only where it is that
 SLACK_MS = 20  # Python's own time, and characters not yet sent when it begins to wait
 WATCHDOG_MS = 8000
 
@@ -32,9 +27,10 @@ _CLEAR_BITS, _ENABLE = 0x3000, 1 << 30
 class PicoBoard(Board):
     """The chip resets itself when the firmware hangs for eight seconds."""
 
-    def __init__(self, *names: str) -> None:
-        """Its pins are in the first of these folders of `firmware/boards` that there is."""
-        self.name, pins = _first_of(names or FOLDERS)
+    def __init__(self, name: str = "pico") -> None:
+        """`name` is the folder of its pins in `firmware/boards`."""
+        pins = __import__("firmware.boards." + name + ".pins", None, None, ["SLOTS"])
+        self.name = name
         hertz, system_clocks = SYSTEM_CLOCKS[CLOCK_KHZ]
         freq(hertz)
         self._watchdog = WDT(timeout=WATCHDOG_MS)
@@ -68,12 +64,3 @@ class PicoBoard(Board):
             line.set_contacts(CONTACTS_OFF)
         rp2350 = "RP2350" in getattr(sys.implementation, "_machine", "")
         mem32[(_WATCHDOG_RP2350 if rp2350 else _WATCHDOG_RP2040) + _CLEAR_BITS] = _ENABLE
-
-
-def _first_of(names: "tuple[str, ...]") -> "tuple[str, ModuleType]":
-    for name in names:
-        try:
-            return name, __import__("firmware.boards." + name + ".pins", None, None, ["SLOTS"])
-        except ImportError:
-            pass
-    raise NotImplementedError("no pins of a board")

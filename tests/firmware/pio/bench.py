@@ -51,7 +51,7 @@ class Bench:
             self._slot, self._device, self._service, self._files, self.keypad = load(
                 *("firmware." + file for file in ("slot", "ccid_device", "service", "files", "keypad"))
             )
-            self.board: Any = door.open_board([name] if name else [])
+            self.board: Any = door.open_board([] if name == "pico" else [name])
             [self.pins] = load(f"firmware.boards.{self.board.name}.pins")
         self.sockets = [Socket(self.simulation, self.pins, number) for number in range(len(self.pins.SLOTS))]
         self.lines = self.board.contact_lines
