@@ -154,8 +154,9 @@ class Bench:
         try:
             if connection.atr.historical_bytes.startswith(test_card.MARK):
                 found.add(TEST_CARD)
-                if TestedCard(connection).told().on_line:
-                    found.add(CONTACT_LINE)
+                with suppress(Unexpected, ReaderError):  # then the first checks say what is wrong
+                    if TestedCard(connection).told().on_line:
+                        found.add(CONTACT_LINE)
             self.abilities = frozenset(found)
             return connection.atr
         finally:

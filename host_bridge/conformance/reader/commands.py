@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from host_bridge.clock import SystemClock
-from host_bridge.conformance.case import Result
+from host_bridge.conformance.case import Result, Unexpected
 from host_bridge.conformance.command_line import (
     Address,
     Groups,
@@ -96,11 +97,18 @@ def _confirm(what: str) -> None:
 
 def _facts(bench: Bench, atr: Atr) -> tuple[Fact, ...]:
     """Firmware where the reader tells it, and the kind of card; no card's own bytes."""
-    firmware = ""
-    if CCID in bench.abilities:
-        with bench.ccid() as port:
-            firmware = port.ask(ESCAPE, ESCAPE_FIRMWARE_NAME).data.decode("ascii", "replace")
-    return (Fact("firmware", "固件", "Firmware", firmware), Fact("card", "卡", "Card", _card(bench, atr)))
+    firmware = _firmware(bench)
+    told = (Fact("firmware", "固件", "Firmware", firmware),) if firmware else ()
+    return (*told, Fact("card", "卡", "Card", _card(bench, atr)))
+
+
+def _firmware(bench: Bench) -> str:
+    """What the reader says of itself, "" for nothing."""
+    if CCID not in bench.abilities:
+        return ""
+    with suppress(Unexpected), bench.ccid() as port:
+        return port.ask(ESCAPE, ESCAPE_FIRMWARE_NAME).data.decode("ascii", "replace")
+    return ""
 
 
 def _card(bench: Bench, atr: Atr) -> str:

@@ -26,7 +26,8 @@ ssc reader conformance --reader "pcsc:Alcor Micro AU9540 00 00" --by-hand
 | `--html FILE`, `--junit FILE` | a page to read, and JUnit XML for machines |
 | `--json` | the last line is one object, see below; or `error`, where the run did not begin |
 
-The object has `cases`, `passed`, `failed`, `skipped`, `firmware`, `card`, `seed`, `reader` and `results`.
+The object has `cases`, `passed`, `failed`, `skipped`, `card`, `seed`, `reader`, `results`, and `firmware` where the
+reader tells it.
 
 Exit code 0: nothing failed. 1: a check failed. 2: the run did not begin or the report could not be written.
 
