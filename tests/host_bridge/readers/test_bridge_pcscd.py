@@ -12,15 +12,20 @@ from pathlib import Path
 import pytest
 
 from hardware.virtual.card import VirtualCard
+from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.line_faults import Fault
 from hardware.virtual.people import GALLERY, load_person, make_card
 from hardware.virtual.processes import SSC, Process, wait_until
-from hardware.virtual.reader import ReaderProcess
+from hardware.virtual.reader import MICROPYTHON, ReaderProcess
 from hardware.virtual.slot import VirtualSlot
+from host_bridge.card.errors import PinWrong
+from host_bridge.card.pin_entry import PinRules, pad_of, verify_at_pad
+from host_bridge.card.session import CardSession
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardMute, CardRemoved, Reader, ReaderUnavailable
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from tests.firmware.rig import demand as demand_interpreter
+from tests.host_bridge.readers.conftest import StartReader
 from tests.pcscd import Pcscd, card_present, demand
 
 READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
@@ -159,6 +164,38 @@ def ask(name: str) -> None:
     for _ in range(3):
         assert connection.transmit(READ_VERSION) == VERSION
     reader.close()
+
+
+@pytest.mark.parametrize("interpreter", [MICROPYTHON], indirect=True)
+def test_a_pin_is_entered_at_the_reader_behind_the_bridge(
+    tmp_path: Path, start_reader: StartReader, link: Path, slot_folder: Path
+) -> None:
+    """Its features are passed on, and time for the keys."""
+    demand()
+    (tmp_path / "pcscd").mkdir()
+    keypad = VirtualKeypad(hold_s=0.006, gap_s=0.006)
+    start_reader(keypad=keypad)
+    conf = tmp_path / "reader.conf"
+    options = [f"--port={link}", f"--link={tmp_path / 'card'}", f"--reader-conf={conf}", "--profile=GemPCPinPad"]
+    with contextlib.ExitStack() as stack:
+        bridge = Process("bridge", [SSC, "reader", "bridge", *options, "--json"], tmp_path / "bridge.log")
+        stack.callback(bridge.stop)
+        (name,) = stack.enter_context(Pcscd(tmp_path / "pcscd")).start_with(conf.read_text())
+        wait_until("the card", lambda: card_present(name))
+        reader = open_reader(f"pcsc:{name}")
+        stack.callback(reader.close)
+        session = CardSession(reader.connect())
+        pad = pad_of(reader)
+        assert pad is not None
+        keypad.press("9999", "ok")
+        with pytest.raises(PinWrong):
+            verify_at_pad(session, pad, PinRules())
+        pin = VirtualCard.open(slot_folder / "employee.card").image.pin
+        assert pin is not None
+        assert pin.tries == 2
+        keypad.press(pin.digits, "ok")
+        verify_at_pad(session, pad, PinRules())
+        assert session.read_file("DF04", "EF05")
 
 
 def test_without_its_bridge_pcscd_wants_to_be_started_anew(bench: Bench) -> None:
