@@ -11,7 +11,7 @@ from firmware.ticks import elapsed_ms, ticks_ms
 from firmware.version import VERSION
 from protocols.ccid.messages import (
     ABORT,
-    ANSWER_TO,
+    CLOCK_STOPPED_LOW,
     COMMAND_DONE,
     COMMAND_FAILED,
     ERROR_ABORTED,
@@ -33,6 +33,7 @@ from protocols.ccid.messages import (
     ICC_CLOCK,
     ICC_POWER_OFF,
     ICC_POWER_ON,
+    OUR_FIRMWARE,
     PARAMETERS,
     POWER_1V8,
     POWER_3V,
@@ -72,6 +73,7 @@ from protocols.ccid.serial_frame import (
     BAD_MESSAGE,
     MESSAGE,
     NAK_FRAME,
+    QUIET_MS,
     SLOT_EMPTY,
     SLOT_FILLED,
     TIME_BYTE,
@@ -81,14 +83,11 @@ from protocols.ccid.serial_frame import (
 from protocols.iso7816.atr import CLASS_A, CLASS_B, CLASS_C, EVERY_CLASS
 from protocols.iso7816.pps import bits_per_s
 
-FIRMWARE_NAME = b"ssc-terminal reader " + VERSION.encode()
-
-QUIET_MS = 200  # a frame that pauses this long will not be finished
+FIRMWARE_NAME = OUR_FIRMWARE + b" reader " + VERSION.encode()
 
 REPEATED = (XFR_BLOCK, SECURE)  # never done twice for one host that lost the answer
 AT_LEVEL_PARAMETER = 8
 
-CLOCK_STOPPED_LOW = 1  # bClockStatus
 CLOCK_RESTART = 0  # bClockCommand
 
 _PARAMETERS: "dict[int, type[T0Parameters] | type[T1Parameters]]" = {T0: T0Parameters, T1: T1Parameters}
@@ -252,7 +251,7 @@ class CcidDevice:
         return 0 if self._next is None else ERROR_ABORTED
 
     def _reply(self, command: Command, done: int, error: int, data: bytes) -> Answer:
-        kind = ANSWER_TO.get(command.kind, SLOT_STATUS)
+        kind = command.answer_kind
         icc = self._slots[command.slot].icc if command.slot < len(self._slots) else ICC_ABSENT
         last = self._slots[command.slot].parameters.PROTOCOL if kind == PARAMETERS and icc != ICC_ABSENT else 0
         if kind == SLOT_STATUS and icc != ICC_ACTIVE:

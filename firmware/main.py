@@ -3,11 +3,12 @@
 import sys
 
 from firmware.board import Board, open_board
-from firmware.ccid_device import QUIET_MS, CcidDevice
+from firmware.ccid_device import CcidDevice
 from firmware.contact_line import LineLost
 from firmware.files import FileSystem
 from firmware.pin_pad import PinPad
 from firmware.service import Service
+from protocols.ccid.serial_frame import QUIET_MS
 
 BELOW = "firmware/main"  # where this file lies in the folder that the firmware runs from
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from protocols.ccid.messages import (
-    ANSWER_TO,
+    CLOCK_STOPPED_LOW,
     COMMAND_DONE,
     COMMAND_FAILED,
     ERROR_BAD_SLOT,
@@ -22,6 +22,7 @@ from protocols.ccid.messages import (
     ICC_ABSENT,
     ICC_ACTIVE,
     ICC_POWER_OFF,
+    OUR_FIRMWARE,
     SECURE,
     SLOT_STATUS,
     XFR_BLOCK,
@@ -29,11 +30,13 @@ from protocols.ccid.messages import (
     Command,
     is_answer,
 )
+from protocols.ccid.secure import ESCAPE_FEATURES
 from protocols.ccid.serial_frame import (
     BAD_MESSAGE,
     MESSAGE,
     MORE_TIME,
     NAK_FRAME,
+    QUIET_MS,
     REFUSED,
     TIME_BYTE,
     FrameParser,
@@ -43,7 +46,6 @@ from protocols.ccid.serial_frame import (
 READER = -1
 """Where bytes go that are for no slot's host."""
 
-QUIET_S = 0.2  # a frame that pauses this long will not be finished
 TIME_EVERY_S = 0.3  # how often a host hears that its command takes time
 STATUS_WITHIN_S = 0.05  # the driver waits 0.1 s for a slot's status while it opens
 SILENCE_S = 2.0  # a working reader sends something every 0.3 s
@@ -53,13 +55,10 @@ TRIES = 3
 EMPTY_S = 1.5
 """pcscd looks every 0.4 s, and where a command of its own sees the removal first, its next look must see it too."""
 
-OUR_FIRMWARE = b"ssc-terminal"
-OWN_NAME = b"ssc-terminal bridge"
+OWN_NAME = OUR_FIRMWARE + b" bridge"
 ESCAPE_VERSION = b"\x06"
-ESCAPE_FEATURES = b"\x6a"
 ASKED_AT_OPENING = ESCAPE_FIRMWARE_NAME, ESCAPE_VERSION, ESCAPE_FEATURES
 """Escapes whose answers are remembered, for hosts that open their line while the reader is away."""
-CLOCK_STOPPED_LOW = 1  # bClockStatus
 ICC_BITS = 0x03  # of bStatus
 
 
@@ -191,7 +190,7 @@ class Bridge:
             if kind == MESSAGE:
                 task.alive = now
                 answer = Answer.from_bytes(message) if is_answer(message) else None
-                if answer is not None and _fits(task.command, answer):
+                if answer is not None and answer.is_to(task.command):
                     self._task = None
                     self._answered(task, answer)
                     self._next(now)
@@ -255,7 +254,7 @@ class Bridge:
 
     def _without_reader(self, slot: int, command: Command) -> Answer:
         """What the reader would say, were the slot empty."""
-        kind = ANSWER_TO.get(command.kind, SLOT_STATUS)
+        kind = command.answer_kind
         failed = COMMAND_FAILED | ICC_ABSENT
         if command.slot:
             return Answer(kind, command.slot, command.seq, failed, ERROR_BAD_SLOT)
@@ -282,10 +281,10 @@ class Bridge:
 
     def tick(self, now: float) -> None:
         """Time has passed."""
-        if self._parser.partial and now - self._heard > QUIET_S:
+        if self._parser.partial and now - self._heard > QUIET_MS / 1000:
             self._take(self._parser.give_up(), now)
         for slot, host in enumerate(self._hosts):
-            if host.parser.partial and now - host.heard > QUIET_S:
+            if host.parser.partial and now - host.heard > QUIET_MS / 1000:
                 self._take_commands(slot, host.parser.give_up(), now)
         task = self._task
         if task is not None and now > task.deadline:
@@ -342,8 +341,3 @@ class Bridge:
         numbered = Command(command.kind, command.slot, self._seq, command.data, command.special)
         self._task = _Task(slot, numbered, asked, now)
         self._outgoing.append((READER, frame(numbered.to_bytes())))
-
-
-def _fits(command: Command, answer: Answer) -> bool:
-    kind = ANSWER_TO.get(command.kind, SLOT_STATUS)
-    return (answer.kind, answer.slot, answer.seq) == (kind, command.slot, command.seq)

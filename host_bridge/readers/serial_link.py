@@ -14,9 +14,9 @@ from host_bridge.readers.port_lock import PortLock
 from host_bridge.readers.reader import ReaderInUse, ReaderUnavailable
 from protocols.ccid.messages import (
     ABORT,
-    ANSWER_TO,
     ESCAPE,
     ESCAPE_FIRMWARE_NAME,
+    OUR_FIRMWARE,
     SECURE,
     XFR_BLOCK,
     Answer,
@@ -25,17 +25,14 @@ from protocols.ccid.messages import (
     is_answer,
 )
 from protocols.ccid.secure import ESCAPE_FEATURES
-from protocols.ccid.serial_frame import BAD_MESSAGE, MESSAGE, MORE_TIME, REFUSED, FrameParser, frame
+from protocols.ccid.serial_frame import BAD_MESSAGE, MESSAGE, MORE_TIME, QUIET_MS, REFUSED, FrameParser, frame
 
 BAUD_RATE = 115200
 READ_S = 0.05
 WRITE_S = 2.0
-QUIET_S = 0.2  # a frame that pauses this long will not be finished
 SILENCE_S = 1.0  # a working reader sends something every 0.3 s
 TOTAL_S = 75.0  # our firmware gives a card 60 s
 TRIES = 4
-
-OUR_FIRMWARE = b"ssc-terminal"
 
 
 class Port(Protocol):
@@ -189,7 +186,7 @@ class SerialLink:
                 heard = self._monotonic()
                 found = parser.feed(data)
             else:
-                found = parser.give_up() if now - heard > QUIET_S else []
+                found = parser.give_up() if now - heard > QUIET_MS / 1000 else []
             for kind, message in found:
                 if kind == MESSAGE:
                     answer = _answer_to(command, message)
@@ -224,5 +221,4 @@ def _answer_to(command: Command, message: bytes) -> Answer | None:
         answer = Answer.from_bytes(message)
     except MessageError:
         return None
-    fits = (answer.seq, answer.slot, answer.kind) == (command.seq, command.slot, ANSWER_TO[command.kind])
-    return answer if fits else None
+    return answer if answer.is_to(command) else None

@@ -49,6 +49,7 @@ ANSWER_TO = {
 
 # Data of Escape (`reader.md A.2`)
 ESCAPE_FIRMWARE_NAME = b"\x02"
+OUR_FIRMWARE = b"ssc-terminal"  # how the name of ours begins
 ESCAPE_TELL_SLOT_CHANGES = b"\x01\x01\x01"  # between command and answer
 ESCAPE_PROMPTS = 0xB2  # first byte: texts for a display, which the profile GemPCPinPad sends at every open
 ESCAPE_SERVICE = b"SSC"  # first bytes of ours (`protocols.ccid.service`); no profile of libccid sends them
@@ -63,6 +64,9 @@ ICC_ABSENT = 2
 # bStatus bits 6-7
 COMMAND_DONE = 0x00
 COMMAND_FAILED = 0x40
+
+# bClockStatus of RDR_to_PC_SlotStatus
+CLOCK_STOPPED_LOW = 1
 
 # bError
 ERROR_NOT_SUPPORTED = 0x00
@@ -143,6 +147,11 @@ class Command(Frozen):
     def to_bytes(self) -> bytes:
         return _message(self.kind, self.slot, self.seq, self.special, self.data)
 
+    @property
+    def answer_kind(self) -> int:
+        """bMessageType of its answer; a slot status for what no reader knows."""
+        return ANSWER_TO.get(self.kind, SLOT_STATUS)
+
     def echo(self) -> bytes:
         """The header alone with dwLength 0: what the reader sends before the answer (`reader.md A.3`)."""
         return _message(self.kind, self.slot, self.seq, b"\x00\x00\x00", b"")
@@ -196,6 +205,10 @@ class Answer(Frozen):
     @property
     def failed(self) -> bool:
         return bool(self.status & COMMAND_FAILED)
+
+    def is_to(self, command: Command) -> bool:
+        """Whether it may be the answer to this command."""
+        return (self.kind, self.slot, self.seq) == (command.answer_kind, command.slot, command.seq)
 
     def __repr__(self) -> str:
         return "Answer(%02X slot %d seq %d status %02X error %02X, %d bytes)" % (

@@ -18,6 +18,7 @@ SLOT_FILLED = b"\x50\x03"
 TIME = 0x80
 TIME_BYTE = b"\x80"
 
+QUIET_MS = 200  # a frame that pauses this long will not be finished
 OVERHEAD = 3  # SYNC, ACK, LRC
 MAX_FRAME = MAX_MESSAGE + OVERHEAD
 

@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from firmware.ccid_device import QUIET_MS
 from hardware.virtual.processes import wait_until
 from protocols.ccid.messages import (
     ABORT,
@@ -31,7 +30,7 @@ from protocols.ccid.messages import (
     XFR_BLOCK,
     Command,
 )
-from protocols.ccid.serial_frame import EMPTIED, FILLED, MESSAGE, MORE_TIME, frame
+from protocols.ccid.serial_frame import EMPTIED, FILLED, MESSAGE, MORE_TIME, QUIET_MS, frame
 from protocols.iso7816.line import CLK, VCC
 from tests.firmware.conftest import OpenHost
 from tests.firmware.rig import ANSWER, READ, RUNNING, ScriptedCard, well

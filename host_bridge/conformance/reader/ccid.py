@@ -3,7 +3,6 @@
 from host_bridge.conformance.case import Case, Unable, Unexpected
 from host_bridge.conformance.reader.bench import CCID, CONTACT_LINE, SELECT_MF, TEST_CARD, Bench
 from host_bridge.conformance.reader.ccid_port import CcidPort, error_name
-from host_bridge.readers.serial_link import OUR_FIRMWARE
 from protocols.ccid.messages import (
     ABORT,
     ERROR_BAD_SLOT,
@@ -20,6 +19,7 @@ from protocols.ccid.messages import (
     ICC_INACTIVE,
     ICC_POWER_OFF,
     ICC_POWER_ON,
+    OUR_FIRMWARE,
     RESET_PARAMETERS,
     SET_PARAMETERS,
     XFR_BLOCK,

@@ -94,7 +94,7 @@ class CcidPort:
         if answer.slot != command.slot:
             raise Unexpected(step, f"bSlot {command.slot}", f"bSlot {answer.slot}")
         if answer.kind != ANSWER_TO.get(command.kind, answer.kind):
-            raise Unexpected(step, f"{ANSWER_TO[command.kind]:02X}", f"{answer.kind:02X}")
+            raise Unexpected(step, f"{command.answer_kind:02X}", f"{answer.kind:02X}")
         return answer
 
     def ask(self, kind: int, data: bytes = b"") -> Answer:
