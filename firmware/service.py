@@ -4,7 +4,7 @@ from firmware.board import Board
 from firmware.files import FileSystem, fact_of, firmware_files
 from firmware.slot_error import SlotError
 from firmware.ticks import elapsed_ms, ticks_ms
-from firmware.trace import MAX_SECONDS, Trace
+from firmware.trace import Trace
 from firmware.update import Update
 from firmware.version import VERSION
 from protocols.ccid.messages import (
@@ -48,6 +48,7 @@ from protocols.ccid.service import (
     Hello,
     digest_of,
 )
+from protocols.ccid.trace import MAX_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

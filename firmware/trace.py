@@ -29,18 +29,16 @@ from protocols.ccid.trace import (
     STATUS,
 )
 from protocols.iso7816.pps import PPSS
+from protocols.iso7816.t0 import HEADER_SIZE, NULL
+from protocols.iso7816.t1 import PROLOGUE_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 KEPT_ENTRIES = 2048
-MAX_SECONDS = 300  # the time of entries would wrap after 500
 INS_SELECT = 0xA4
-HEADER_SIZE = 5
-PROLOGUE_SIZE = 3
 MAX_PPS = 6
-NULL = 0x60
 I_BLOCK_BIT = 0x80  # of PCB: 0 in blocks that carry data
 
 # What the next character is
@@ -188,7 +186,7 @@ class Trace:
     def _wrap(self, slot: int, line: ContactLine, roles: Roles) -> None:
         send, receive, drop_received = line.send, line.receive, line.drop_received
         set_contacts, set_speed = line.set_contacts, line.set_speed
-        set_error_signal = getattr(line, "set_error_signal", None)
+        set_error_signal = line.set_error_signal
 
         def traced_send(data: "bytes | bytearray") -> None:
             for value in data:
@@ -220,7 +218,7 @@ class Trace:
 
         def traced_set_error_signal(on: bool) -> None:
             roles.set_protocol(not on)
-            set_error_signal(on)  # type: ignore[misc]
+            set_error_signal(on)
 
         wrappers: "dict[str, Any]" = {
             "send": traced_send,
@@ -228,9 +226,8 @@ class Trace:
             "drop_received": traced_drop_received,
             "set_contacts": traced_set_contacts,
             "set_speed": traced_set_speed,
+            "set_error_signal": traced_set_error_signal,
         }
-        if set_error_signal is not None:
-            wrappers["set_error_signal"] = traced_set_error_signal
         for name, wrapper in wrappers.items():
             setattr(line, name, wrapper)
             self._wrapped.append((line, name))

@@ -16,6 +16,7 @@ from protocols.ccid.trace import (
     DAMAGED,
     DATA,
     HEADER,
+    MAX_SECONDS,
     NO_ROLE,
     PPS,
     PROCEDURE,
@@ -27,7 +28,6 @@ from protocols.ccid.trace import (
 )
 from protocols.iso7816.line import CLK, RST, VCC
 
-MAX_SECONDS = 300
 Start = Annotated[
     int | None,
     typer.Option("--start", min=1, max=MAX_SECONDS, help="开始记录，秒后自动停止 · record for so many seconds"),

@@ -16,6 +16,7 @@ ENTRY_SIZE = 7
 NUMBER_SIZE = 4  # before the entries of an answer: the number of the first
 MASKED = 0x80
 MAX_ENTRIES = 36  # in an answer
+MAX_SECONDS = 300  # of one trace: the times would wrap after 500 on MicroPython
 
 
 class TraceEntry(Frozen):
