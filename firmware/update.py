@@ -18,12 +18,12 @@ from protocols.ccid.service import (
     ERROR_ON_TRIAL,
     ERROR_WRONG_BOARD,
     MANIFEST,
+    MANIFEST_FILE,
     FileFact,
     ServiceError,
     version_of,
 )
 
-MANIFEST_FILE = "manifest.json"
 LOWEST_FLOOR = "0.0.0"
 TRIAL_STARTS = 3
 MAX_MANIFEST = 16384

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from protocols.release.bundle import MANIFEST_FILE, Manifest
+from protocols.ccid.service import MANIFEST_FILE
+from protocols.release.bundle import Manifest
 
 SOURCES = Path(__file__).parents[1]
 DATA = Path(__file__).with_name("firmware.toml")

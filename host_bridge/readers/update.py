@@ -11,6 +11,7 @@ from protocols.ccid.service import (
     FILE_SLOTS,
     LENGTH_SIZE,
     MANIFEST,
+    MANIFEST_FILE,
     MAX_WRITE,
     RESTART,
     UPDATE_BEGIN,
@@ -134,7 +135,7 @@ class Updater:
             return  # it is gone already, or its answer was lost
 
     def _path(self, which: int) -> str:
-        return self._bundle.manifest.files[which - 1].path if which else "manifest.json"
+        return self._bundle.manifest.files[which - 1].path if which else MANIFEST_FILE
 
     @staticmethod
     def _length(answer: bytes) -> int:

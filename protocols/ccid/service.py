@@ -30,6 +30,7 @@ UPDATE_WRITE = 0x11  # which, 2 bytes; offset, 4 bytes; data -> length held; not
 UPDATE_CHECK = 0x12  # which, 2 bytes: this file is whole
 UPDATE_FINISH = 0x13  # all are: try them at the next start
 UPDATE_CONFIRM = 0x14  # digest of the running files, 32 bytes: keep them
+MANIFEST_FILE = "manifest.json"  # in a release and in a file slot
 MANIFEST = 0  # which of the files; the n-th in the manifest is n
 LENGTH_SIZE = 4
 MAX_WRITE = MAX_DATA - len(ESCAPE_SERVICE) - 7

@@ -10,9 +10,9 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from protocols.ccid.service import FileFact, digest_of, version_of
+from protocols.ccid.service import MANIFEST_FILE, FileFact, digest_of, version_of
 
-MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
+SIGNATURE_FILE = "manifest.sig"
 SIGNED = b"ssc-firmware-1"
 """Before the manifest's bytes in what is signed (Ed25519, RFC 8032)."""
 MAX_FILE = 1 << 20
