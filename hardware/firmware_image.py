@@ -20,8 +20,8 @@ from hardware.firmware_files import (
     version_in,
 )
 from hardware.uf2 import SECTOR, Uf2, Uf2Error, pages, read_uf2, write_uf2
-from hardware.virtual.slot import sentence
 from protocols.release.bundle import BundleError, manifest_of
+from protocols.texts.catalogue import sentence
 
 PROGRAM, READ = 256, 32
 """Of `VfsLfs2.mkfs(flash, progsize=256)`."""

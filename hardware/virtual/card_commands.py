@@ -14,12 +14,12 @@ from hardware.virtual.card import CardFileError, VirtualCard, file_key
 from hardware.virtual.card_side import Chip
 from hardware.virtual.chips import chip_at, chip_of, with_fault
 from hardware.virtual.people import PersonFileError, gallery, load_person, make_card
-from hardware.virtual.slot import sentence
 from hardware.virtual.test_card import TEST_SUFFIX, TestCard
 from hardware.virtual.vpcd import VpcdError, VpcdSlot
 from protocols.sscard.content import Content, FileDecoder
 from protocols.sscard.files import Directory, File
 from protocols.sscard.items import ItemError
+from protocols.texts.catalogue import sentence
 
 HIDDEN_PIN = "******"
 

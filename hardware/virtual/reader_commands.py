@@ -17,8 +17,9 @@ from hardware.virtual.line_faults import FaultsError, load_faults
 from hardware.virtual.pin_pad import FileKeys
 from hardware.virtual.reader import ReaderProcess, ReaderStartError, install_files
 from hardware.virtual.reader_faults import fault_named
-from hardware.virtual.slot import VirtualSlot, sentence
+from hardware.virtual.slot import VirtualSlot
 from protocols.release.bundle import manifest_of
+from protocols.texts.catalogue import sentence
 
 WATCH_EVERY_S = 0.2
 UNIX = "unix"

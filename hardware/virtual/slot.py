@@ -34,7 +34,7 @@ from protocols.iso7816.line import (
     message,
 )
 from protocols.iso7816.pps import DEFAULT_FI_DI
-from protocols.texts.catalogue import texts
+from protocols.texts.catalogue import sentence
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +44,6 @@ SENDS_WITHIN_S = 5.0
 CHUNK = 4096
 BURST, BURST_EVERY_S = 16, 0.005
 RUNNING = VCC | CLK | RST
-
-
-def sentence(key: str, **facts: str) -> str:
-    """A catalogue text on one line: number, Chinese, English."""
-    text = texts()[key]
-    return f"{text.number} {text.zh.fill(facts).what} · {text.en.fill(facts).what}"
 
 
 def _unusable(path: Path, error: Exception) -> str:

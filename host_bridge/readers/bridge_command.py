@@ -1,6 +1,5 @@
 """`ssc reader bridge`: our reader behind pcscd, which may come and go."""
 
-import json
 import os
 import signal
 from enum import StrEnum
@@ -11,9 +10,10 @@ import typer
 
 from host_bridge.card.errors import text_key
 from host_bridge.readers.bridge_ports import BridgeError, BridgePorts
+from host_bridge.readers.command_line import Json, fail, print_json, say
 from host_bridge.readers.kept_files import KeptFiles
 from host_bridge.readers.reader import ReaderInUse
-from protocols.texts.catalogue import texts
+from protocols.texts.catalogue import sentence
 
 DRIVER = Path("/usr/lib/pcsc/drivers/serial/libccidtwin.so")
 
@@ -47,7 +47,7 @@ def bridge(
     reader_conf_file: Annotated[
         Path | None, typer.Option("--reader-conf", help="写入 pcscd 配置 · Write pcscd's configuration to this file")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON 输出 · Ready line as JSON")] = False,
+    as_json: Json = False,
 ) -> None:
     """让 pcscd 使用读卡器，可随时拔插，直到被终止 · Offer the reader to pcscd, unplugged or not, until ended.
 
@@ -65,17 +65,16 @@ def bridge(
             _say_ready(here)
             kept.ready()
         if holder is not None:
-            _say(*text_key(holder))
+            say(*text_key(holder))
         else:
-            _say("bridge_reader_here" if here else "bridge_reader_away", {"port": port, "name": ports.reader_name})
+            say("bridge_reader_here" if here else "bridge_reader_away", {"port": port, "name": ports.reader_name})
 
     def _say_ready(here: bool) -> None:
         if as_json:
             links = [str(each) for each in link]
-            typer.echo(json.dumps({"ready": True, "port": port, "links": links, "reader": here}))
+            print_json({"ready": True, "port": port, "links": links, "reader": here})
             return
-        text = texts()["bridge_ready"]
-        typer.echo(f"{text.number} {text.zh.what} · {text.en.what}")
+        typer.echo(sentence("bridge_ready"))
         if reader_conf_file is None:
             typer.echo(conf, nl=False)
 
@@ -88,13 +87,6 @@ def bridge(
             signal.signal(number, lambda *_: ports.stop())
         ports.run()
     except (BridgeError, OSError) as error:
-        _say("bridge_not_started", {"reason": str(error)})
-        raise typer.Exit(1) from None
+        fail("bridge_not_started", {"reason": str(error)}, as_json)
     except ReaderInUse as error:
-        _say(*text_key(error))
-        raise typer.Exit(1) from None
-
-
-def _say(key: str, facts: dict[str, str]) -> None:
-    text = texts()[key]
-    typer.echo(f"{text.number} {text.zh.fill(facts).what} · {text.en.fill(facts).what}", err=True)
+        fail(*text_key(error), as_json)

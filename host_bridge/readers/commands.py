@@ -1,21 +1,18 @@
 """`ssc reader`."""
 
-import json
-from typing import Annotated
-
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
 from host_bridge.card.errors import text_key
 from host_bridge.readers.addresses import FoundReader, list_pcsc_readers, list_serial_readers
+from host_bridge.readers.command_line import Json, print_json, say
 from host_bridge.readers.flash_command import flash
 from host_bridge.readers.port_lock import Holder
 from host_bridge.readers.reader import ReaderUnavailable
 from host_bridge.readers.service_commands import info, log
 from host_bridge.readers.trace_command import trace
 from host_bridge.readers.update_commands import manifest, update
-from protocols.texts.catalogue import texts
 
 CARD = {True: "有 · in", False: "无 · none", None: "—"}
 
@@ -30,19 +27,19 @@ app.command()(update)
 
 @app.command("list")
 def list_(
-    as_json: Annotated[bool, typer.Option("--json", help="JSON 输出 · One JSON array")] = False,
+    as_json: Json = False,
 ) -> None:
     """列出串口和 PC/SC 读卡器，不打扰使用者 · List serial ports and PC/SC readers, and who holds them; opens none."""
     found = list_serial_readers()
     try:
         found += list_pcsc_readers()
     except ReaderUnavailable as error:
-        _say(*text_key(error))
+        say(*text_key(error))
     if as_json:
-        typer.echo(json.dumps([_facts(reader) for reader in found], ensure_ascii=False))
+        print_json([_facts(reader) for reader in found])
         return
     if not found:
-        _say("reader_none_found", {})
+        say("reader_none_found", {})
         return
     table = Table(
         Column("地址 · Address", no_wrap=True),
@@ -61,11 +58,6 @@ def _user(holder: Holder | None) -> str:
     if holder.pid is None and not holder.command:
         return "是 · yes"  # PC/SC does not say whose
     return f"PID {holder.pid or '?'}, {holder.command or '?'}"
-
-
-def _say(key: str, facts: dict[str, str]) -> None:
-    text = texts()[key]
-    typer.echo(f"{text.number} {text.zh.fill(facts).what} · {text.en.fill(facts).what}", err=True)
 
 
 def _facts(reader: FoundReader) -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from hardware.uf2 import FAMILIES, Uf2Error, read_uf2
-from host_bridge.readers.service_commands import Json, fail, print_json
+from host_bridge.readers.command_line import Json, fail, print_json
 
 INFO = "INFO_UF2.TXT"
 BOARD_IDS = {"RPI-RP2": "RP2040", "RP2350": "RP2350"}

@@ -1,60 +1,20 @@
 """`ssc reader info` and `ssc reader log`: what our firmware tells of itself."""
 
-import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from host_bridge.card.errors import text_key
-from host_bridge.readers.addresses import PCSC, AddressError
+from host_bridge.readers.addresses import PCSC
+from host_bridge.readers.ccid_names import COMMANDS, ERRORS
+from host_bridge.readers.command_line import Address, Json, print_json, reported
 from host_bridge.readers.pcsc_service import PcscService
-from host_bridge.readers.reader import ReaderError
-from host_bridge.readers.service import NotOurs, ReaderInfo, ServiceRefused, open_service
-from host_bridge.readers.update import UpdateError
-from protocols.ccid import messages
-from protocols.ccid.service import CARD_IN, CARD_OUT, COMMAND_REFUSED, STARTED, Counters, Event, Hello
-from protocols.texts.catalogue import texts
+from host_bridge.readers.service import NotOurs, ReaderInfo, open_service
+from protocols.ccid.service import CARD_IN, CARD_OUT, COMMAND_REFUSED, NO_FILE_SLOT, STARTED, Counters, Event, Hello
 
-Address = Annotated[str, typer.Argument(help="读卡器地址 · serial:PATH or pcsc:NAME")]
-Json = Annotated[bool, typer.Option("--json", help="JSON 输出 · JSON output")]
 Files = Annotated[bool, typer.Option("--files", help="列出每个文件 · list every file")]
 
-ERRORS = {
-    messages.ERROR_NOT_SUPPORTED: "不支持 · not supported",
-    messages.ERROR_BAD_LENGTH: "长度不对 · wrong length",
-    messages.ERROR_BAD_SLOT: "无此卡槽 · no such slot",
-    messages.ERROR_PIN_CANCELLED: "密码输入已取消 · PIN entry cancelled",
-    messages.ERROR_PIN_TIMEOUT: "密码输入超时 · PIN entry timed out",
-    messages.ERROR_DEACTIVATED: "未上电 · not powered",
-    messages.ERROR_PROCEDURE_BYTE: "过程字节不对 · wrong procedure byte",
-    messages.ERROR_CLASS: "无此电压 · voltage not supported",
-    messages.ERROR_PROTOCOL: "协议不对 · wrong protocol",
-    messages.ERROR_BAD_TCK: "ATR 校验不对 · wrong TCK",
-    messages.ERROR_BAD_TS: "ATR 首字符不对 · wrong TS",
-    messages.ERROR_HARDWARE: "电流过大 · overcurrent",
-    messages.ERROR_OVERRUN: "字符过多 · overrun",
-    messages.ERROR_PARITY: "奇偶校验错 · parity",
-    messages.ERROR_MUTE: "卡不回应 · mute card",
-    messages.ERROR_ABORTED: "已中止 · aborted",
-}
-COMMANDS = {
-    messages.ICC_POWER_ON: "IccPowerOn",
-    messages.ICC_POWER_OFF: "IccPowerOff",
-    messages.GET_SLOT_STATUS: "GetSlotStatus",
-    messages.XFR_BLOCK: "XfrBlock",
-    messages.GET_PARAMETERS: "GetParameters",
-    messages.RESET_PARAMETERS: "ResetParameters",
-    messages.SET_PARAMETERS: "SetParameters",
-    messages.ICC_CLOCK: "IccClock",
-    messages.SECURE: "Secure",
-    messages.T0_APDU: "T0APDU",
-    messages.MECHANICAL: "Mechanical",
-    messages.ABORT: "Abort",
-    messages.SET_DATA_RATE_AND_CLOCK: "SetDataRateAndClock",
-}
 KINDS = {
     STARTED: ("started", "启动 · started"),
     CARD_IN: ("card_in", "卡插入 · card in"),
@@ -93,43 +53,8 @@ def log(address: Address, as_json: Json = False) -> None:
         typer.echo(f"{at:%Y-%m-%d %H:%M:%S.%f}"[:-3] + f"  {_sentence(event, hello)}")
 
 
-@contextmanager
-def reported(address: str, as_json: bool) -> Iterator[None]:
-    """What goes wrong becomes its catalogue text, and exit code 1."""
-    try:
-        yield
-    except AddressError:
-        key, facts = "reader_address_wrong", {}
-    except UpdateError as error:
-        key, facts = error.key, error.facts
-    except ServiceRefused as error:
-        key, facts = error.key, {"error": f"{error.error:02X}"}
-    except NotOurs as error:
-        key, facts = error.key, {}
-    except ReaderError as error:
-        key, facts = text_key(error)
-    else:
-        return
-    fail(key, {"address": address, **facts}, as_json)
-
-
-def fail(key: str, facts: dict[str, str], as_json: bool, code: int = 1) -> NoReturn:
-    """Say a catalogue text and exit."""
-    text = texts()[key]
-    zh, en = text.zh.fill(facts), text.en.fill(facts)
-    if as_json:
-        print_json({"error": key, "number": text.number, "zh": zh.what, "en": en.what})
-    else:
-        typer.echo(f"{text.number} {zh.what} · {en.what}", err=True)
-    raise typer.Exit(code)
-
-
-def print_json(found: object) -> None:
-    typer.echo(json.dumps(found, ensure_ascii=False))
-
-
 def state_of(hello: Hello) -> str:
-    if hello.file_slot == "-":
+    if hello.file_slot == NO_FILE_SLOT:
         return "不可更新 · not updatable"
     return "试用 · on trial" if hello.on_trial else "已确认 · confirmed"
 
@@ -158,7 +83,7 @@ def _info_facts(found: ReaderInfo) -> dict[str, object]:
         "board": hello.board,
         "protocol": hello.protocol,
         "digest": hello.digest.hex(),
-        "file_slot": None if hello.file_slot == "-" else hello.file_slot,
+        "file_slot": None if hello.file_slot == NO_FILE_SLOT else hello.file_slot,
         "on_trial": hello.on_trial,
         "starts_left": hello.starts_left,
         "starts": hello.starts,

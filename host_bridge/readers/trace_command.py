@@ -7,8 +7,8 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from host_bridge.readers.command_line import Address, Json, print_json, reported
 from host_bridge.readers.service import open_service
-from host_bridge.readers.service_commands import Address, Json, print_json, reported
 from protocols.ccid.trace import (
     ATR,
     BLOCK,

@@ -12,8 +12,8 @@ from rich.progress import Progress
 
 from hardware.firmware_files import SOURCES, FirmwareError, application_files, version_in
 from host_bridge.readers.addresses import SERIAL, AddressError
+from host_bridge.readers.command_line import Address, Json, fail, print_json, reported
 from host_bridge.readers.service import open_service
-from host_bridge.readers.service_commands import Address, Json, fail, print_json, reported
 from host_bridge.readers.update import Updater
 from protocols.release.bundle import BundleError, manifest_of, read_bundle, write_bundle
 

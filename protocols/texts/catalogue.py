@@ -57,6 +57,12 @@ def texts() -> dict[str, Text]:
     return found
 
 
+def sentence(key: str, **facts: str) -> str:
+    """A text on one line: number, Chinese, English."""
+    text = texts()[key]
+    return f"{text.number} {text.zh.fill(facts).what} · {text.en.fill(facts).what}"
+
+
 def text_of(number: str) -> Text:
     """The text with this number; `KeyError` where there is none."""
     for text in texts().values():

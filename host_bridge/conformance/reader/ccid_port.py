@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from host_bridge.conformance.case import Unexpected
+from host_bridge.readers.ccid_names import COMMANDS
 from host_bridge.readers.port_lock import PortLock
 from host_bridge.readers.reader import ReaderUnavailable
 from host_bridge.readers.serial_link import Port, open_port
@@ -16,18 +17,6 @@ SILENCE_S = 3.0
 """A reader that waits for its card says so every 0.3 s (reader.md A.1); without echo it has 2 s."""
 TOTAL_S = 75.0
 DRAINED_S = 0.5
-
-NAMES = {
-    0x61: "SetParameters",
-    0x62: "IccPowerOn",
-    0x63: "IccPowerOff",
-    0x65: "GetSlotStatus",
-    0x6B: "Escape",
-    0x6C: "GetParameters",
-    0x6D: "ResetParameters",
-    0x6F: "XfrBlock",
-    0x72: "Abort",
-}
 
 Clock = Callable[[], float]
 
@@ -107,7 +96,7 @@ class CcidPort:
         """A command that must succeed."""
         answer = self.ask(kind, data)
         if answer.failed:
-            raise Unexpected(NAMES.get(kind, f"{kind:02X}"), "success", error_name(answer))
+            raise Unexpected(COMMANDS.get(kind, f"{kind:02X}"), "success", error_name(answer))
         return answer
 
     def refused(self, kind: int, data: bytes = b"", *, slot: int | None = None) -> Answer:
@@ -142,7 +131,7 @@ def open_ccid_port(path: str, slot: int = 0, clock: Clock = time.monotonic) -> I
 
 def step_name(command: Command) -> str:
     """A command without its data."""
-    return f"{NAMES.get(command.kind, f'{command.kind:02X}')} slot {command.slot}, {len(command.data)} bytes"
+    return f"{COMMANDS.get(command.kind, f'{command.kind:02X}')} slot {command.slot}, {len(command.data)} bytes"
 
 
 def error_name(answer: Answer) -> str:

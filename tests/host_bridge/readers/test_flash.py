@@ -99,14 +99,14 @@ def test_nothing_is_written_where_it_does_not_belong(
     (drive / INFO).write_text(info)
     image = tmp_path / "other.uf2"
     image.write_bytes(write_uf2(Uf2(family, pages(0x10000000, bytes(256)))))
-    assert said(str(image), "--drive", str(drive), code=1)["error"] == key
+    assert said(str(image), "--drive", str(drive), code=1)["error"]["key"] == key
     assert [path.name for path in drive.iterdir()] == [INFO]
 
 
 @pytest.mark.parametrize("data", [b"", IMAGE[:-512], IMAGE[:700], b"\x7fELF" * 128])
 def test_an_image_that_is_not_whole_is_not_written(image: Path, drive: Path, data: bytes) -> None:
     image.write_bytes(data)
-    assert said(str(image), "--drive", str(drive), code=1)["error"] == "reader_flash_unfit"
+    assert said(str(image), "--drive", str(drive), code=1)["error"]["key"] == "reader_flash_unfit"
     assert [path.name for path in drive.iterdir()] == [INFO]
 
 

@@ -1,5 +1,6 @@
 """The reader is started anew by two wires, and they are let go of whatever happens."""
 
+import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -82,6 +83,8 @@ def test_a_machine_without_gpiozero_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     ended = CliRunner().invoke(reader, ["recover"])
     assert ended.exit_code == 1
     assert ended.stderr.startswith("R-060 ")
+    ended = CliRunner().invoke(reader, ["recover", "--json"])
+    assert (ended.exit_code, json.loads(ended.stdout)["error"]["number"]) == (1, "R-060")
 
 
 @pytest.mark.parametrize(("options", "bootloader"), [([], False), (["--bootloader"], True)])

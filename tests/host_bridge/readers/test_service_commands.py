@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from hardware.virtual.line_faults import Fault
 from host_bridge.readers.addresses import open_reader
+from host_bridge.readers.ccid_names import ERRORS
 from host_bridge.readers.commands import app
 from host_bridge.readers.reader import CardMute
 from host_bridge.readers.serial_link import SerialLink
-from host_bridge.readers.service_commands import ERRORS
 from protocols.ccid import messages
 from protocols.ccid.messages import MECHANICAL
 from protocols.iso7816.apdu import CommandApdu
@@ -92,7 +92,7 @@ def test_a_log_keeps_the_newest(start_reader: StartReader, link: Path) -> None:
     [("virtual:2.00", "reader_address_wrong"), ("serial:", "reader_address_wrong"), ("serial:/x", "card_reader_away")],
 )
 def test_what_cannot_be_asked_says_why(command: str, address: str, key: str) -> None:
-    assert json.loads(said(command, address, "--json", code=1))["error"] == key
+    assert json.loads(said(command, address, "--json", code=1))["error"]["key"] == key
 
 
 @pytest.mark.parametrize("escapes", [False, True], ids=["refused by the driver", "allowed"])
@@ -108,7 +108,7 @@ def test_info_asks_behind_pcscd_too(start_reader: StartReader, link: Path, tmp_p
             assert (found["board"], len(found["slots"])) == ("unix", 1)
         else:
             assert found["version"] == "0.0.0", "libccidtwin knows no more of a serial reader"
-            assert json.loads(said("log", address, "--json", code=1))["error"] == "reader_not_ours"
+            assert json.loads(said("log", address, "--json", code=1))["error"]["key"] == "reader_not_ours"
 
 
 def test_every_error_of_a_slot_has_words() -> None:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def test_a_release_is_sent_tried_and_kept(address: str, releases: Releases, keys
     assert again == done
     assert said("info", address)["starts"] == 2
     older = said("update", address, releases.make("0.1.9"), "--key", key, code=1)
-    assert older["error"] == "reader_update_below_floor"
+    assert older["error"]["key"] == "reader_update_below_floor"
 
 
 def test_bytecode_runs_from_a_file_slot(slot_folder: Path, link: Path, tmp_path: Path) -> None:
@@ -146,15 +147,18 @@ def test_of_what_cannot_be_trusted_no_byte_is_sent(case: str, releases: Releases
     elif case == "no key":
         key = release
     elif case == "touched":
-        data = bytearray(release.read_bytes())
-        data[len(data) // 2] ^= 1
-        release.write_bytes(data)
+        with zipfile.ZipFile(release) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        files["firmware/main.py"] += b"#"
+        with zipfile.ZipFile(release, "w") as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
     elif case == "not there":
         release = tmp_path / "none.zip"
     else:
         release = key
     shown = said("update", "serial:/dev/none", str(release), "--key", str(key), code=1)
-    assert shown["error"] == "reader_release_unfit"
+    assert shown["error"]["key"] == "reader_release_unfit"
 
 
 def test_a_release_for_another_board_is_refused(address: str, releases: Releases, keys: Path) -> None:
@@ -163,14 +167,14 @@ def test_a_release_for_another_board_is_refused(address: str, releases: Releases
     release = keys / "pico.zip"
     release.write_bytes(write_bundle(manifest, bundle.files, KEY))
     shown = said("update", address, str(release), "--key", str(keys / "public.pem"), code=1)
-    assert shown["error"] == "reader_update_wrong_board"
+    assert shown["error"]["key"] == "reader_update_wrong_board"
 
 
 def test_firmware_that_does_not_start_makes_way_for_the_old(address: str, releases: Releases, keys: Path) -> None:
     fails = {"firmware/main.py": "def main(arguments, root):\n    raise ValueError('no')\n"}
     release = releases.make("0.2.0", fails)
     shown = said("update", address, release, "--key", str(keys / "public.pem"), code=1)
-    assert shown["error"] == "reader_update_reverted"
+    assert shown["error"]["key"] == "reader_update_reverted"
     after = said("info", address)
     assert (after["version"], after["file_slot"], after["on_trial"]) == (FIRST, "a", False)
     assert (after["reason"], after["starts"]) == ("reverted", 5)
@@ -251,4 +255,4 @@ def test_a_reader_without_file_slots_says_so(
 ) -> None:
     start_reader()
     shown = said("update", f"serial:{link}", releases.make("0.2.0"), "--key", str(keys / "public.pem"), code=1)
-    assert shown["error"] == "reader_not_updatable"
+    assert shown["error"]["key"] == "reader_not_updatable"

@@ -1,0 +1,59 @@
+"""What the commands about readers have in common: options, and how they end in an error."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
+
+import msgspec
+import typer
+
+from host_bridge.card.errors import text_key
+from host_bridge.readers.addresses import AddressError
+from host_bridge.readers.reader import ReaderError
+from host_bridge.readers.service import NotOurs, ServiceRefused
+from host_bridge.readers.update import UpdateError
+from protocols.texts.catalogue import sentence, texts
+
+Address = Annotated[str, typer.Argument(help="读卡器地址 · serial:PATH or pcsc:NAME")]
+Json = Annotated[bool, typer.Option("--json", help="JSON 输出 · JSON output")]
+
+
+@contextmanager
+def reported(address: str, as_json: bool) -> Iterator[None]:
+    """What goes wrong becomes its catalogue text, and exit code 1."""
+    try:
+        yield
+    except AddressError:
+        key, facts = "reader_address_wrong", {}
+    except UpdateError as error:
+        key, facts = error.key, error.facts
+    except ServiceRefused as error:
+        key, facts = error.key, {"error": f"{error.error:02X}"}
+    except NotOurs as error:
+        key, facts = error.key, {}
+    except ReaderError as error:
+        key, facts = text_key(error)
+    else:
+        return
+    fail(key, {"address": address, **facts}, as_json)
+
+
+def fail(key: str, facts: dict[str, str], as_json: bool, code: int = 1) -> NoReturn:
+    """Say a catalogue text and exit."""
+    if as_json:
+        text = texts()[key]
+        words = {"zh": text.zh.fill(facts), "en": text.en.fill(facts)}
+        print_json({"error": {"number": text.number, "key": key, **msgspec.to_builtins(words)}})
+    else:
+        say(key, facts)
+    raise typer.Exit(code)
+
+
+def say(key: str, facts: dict[str, str]) -> None:
+    """A catalogue text, for people."""
+    typer.echo(sentence(key, **facts), err=True)
+
+
+def print_json(found: object) -> None:
+    typer.echo(json.dumps(found, ensure_ascii=False))
