@@ -10,17 +10,9 @@ from hardware.virtual.line_faults import Fault
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.reader import ReaderProcess
 from hardware.virtual.slot import VirtualSlot
-from tests.firmware.rig import INTERPRETERS, ChipWithAtr, demand
-from tests.pcscd import Pcscd
-from tests.pcscd import demand as demand_pcscd
+from tests.firmware.rig import ChipWithAtr
 
 StartReader = Callable[..., ReaderProcess]
-
-
-@pytest.fixture(params=INTERPRETERS)
-def interpreter(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return demand(name)
 
 
 @pytest.fixture
@@ -30,14 +22,6 @@ def slot_folder(tmp_path: Path) -> Path:
     folder.mkdir()
     make_card(load_person(DEFAULT_PERSON), folder / "employee.card")
     return folder
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Pcscd]:
-    demand_pcscd()
-    (tmp_path / "pcscd").mkdir()
-    with Pcscd(tmp_path / "pcscd") as daemon:
-        yield daemon
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from protocols.ccid.keypad import GREEN
 from protocols.iso7816.apdu import CommandApdu
 from protocols.sscard.pad import PadLimits
 from tests.host_bridge.readers.conftest import StartReader
-from tests.pcscd import Pcscd, card_present, demand
+from tests.pcscd import Pcscd, card_present
 
 pytestmark = pytest.mark.parametrize("interpreter", [MICROPYTHON], indirect=True)
 RULES = PinRules(min_digits=6, forbidden=("000000",))
@@ -31,14 +31,6 @@ VERIFY = CommandApdu(0x00, 0x20, 0x00, 0x00)
 @pytest.fixture
 def keypad() -> VirtualKeypad:
     return VirtualKeypad(hold_s=0.006, gap_s=0.006)
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Pcscd]:
-    demand()
-    (tmp_path / "pcscd").mkdir()
-    with Pcscd(tmp_path / "pcscd") as daemon:
-        yield daemon
 
 
 @pytest.fixture

@@ -10,17 +10,10 @@ from hardware.virtual.chips import chip_at
 from hardware.virtual.reader import ReaderProcess
 from hardware.virtual.slot import VirtualSlot
 from hardware.virtual.test_card import TestCard
-from tests.firmware.rig import INTERPRETERS, demand
 
 PATIENT = ("slack=300", "atr_start=30")
 """Limits of the unix board: shorter than usual, and long enough for a busy machine."""
 StartReader = Callable[[str], ReaderProcess]
-
-
-@pytest.fixture(params=INTERPRETERS)
-def interpreter(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return demand(name)
 
 
 @pytest.fixture

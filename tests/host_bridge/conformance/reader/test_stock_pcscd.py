@@ -1,9 +1,6 @@
 """The suite through stock pcscd: over libccidtwin and our firmware, and over vpcd."""
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from hardware.virtual.processes import wait_until
 from host_bridge.conformance.reader.bench import Bench, Effort
@@ -11,17 +8,9 @@ from host_bridge.conformance.reader.hands import STAYS_FOR_PCSCD_S, FolderHand
 from host_bridge.conformance.reader.suite import CASES, run_cases
 from host_bridge.readers.addresses import open_reader
 from tests.host_bridge.conformance.reader.conftest import StartReader
-from tests.pcscd import READERS, CardInReader, Pcscd, card_present, demand
+from tests.pcscd import READERS, CardInReader, Pcscd, card_present
 
 EFFORT = Effort(resets=3, selects=100, moves=1, storm=10)
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Pcscd]:
-    demand()
-    (tmp_path / "pcscd").mkdir()
-    with Pcscd(tmp_path / "pcscd") as daemon:
-        yield daemon
 
 
 def test_pcscd_and_our_firmware_pass_what_needs_no_ccid(
