@@ -16,7 +16,7 @@ from host_bridge.readers.bridge import READER, Bridge
 from host_bridge.readers.kept_files import KeptFiles
 from host_bridge.readers.port_lock import PortLock
 from host_bridge.readers.reader import ReaderError, ReaderInUse
-from host_bridge.readers.serial_link import open_port
+from host_bridge.readers.serial_link import open_port, take_port
 
 CHUNK = 4096
 BUSY_EVERY_S = 0.02
@@ -230,15 +230,14 @@ class BridgePorts:
             return
         self._look_at = now + REOPEN_EVERY_S
         try:
-            self._lock = PortLock.acquire(self._path)
-            self._port = self._open_port(self._path)
-            self._wire = Wire(self._port.fileno())
+            self._lock, port = take_port(self._path, self._open_port)
+            self._port = port
+            self._wire = Wire(port.fileno())
         except ReaderInUse as error:
             self._close(error)
             return
-        except (OSError, ValueError, termios.error, ReaderError) as error:
-            taken = isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EBUSY)
-            self._close(ReaderInUse(self._path, None, "") if taken else None)
+        except (OSError, ReaderError):
+            self._close()
             return
         self._bridge.reader_came(now)
         self._send()

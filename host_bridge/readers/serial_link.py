@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import serial
 
@@ -34,6 +34,8 @@ SILENCE_S = 1.0  # a working reader sends something every 0.3 s
 TOTAL_S = 75.0  # our firmware gives a card 60 s
 TRIES = 4
 
+P = TypeVar("P")
+
 
 class Port(Protocol):
     """What the link needs of pyserial's port. `read` waits at most `READ_S`."""
@@ -60,6 +62,18 @@ def open_port(path: str) -> serial.Serial:
         write_timeout=WRITE_S,
         exclusive=True,
     )
+
+
+def take_port(path: str, open_port: Callable[[str], P]) -> tuple[PortLock, P]:
+    """The port's lock and the port, open; `ReaderInUse`, also by who takes no locks, or `ReaderUnavailable`."""
+    lock = PortLock.acquire(path)
+    try:
+        return lock, open_port(path)
+    except (OSError, termios.error, ValueError) as error:
+        lock.release()
+        if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EBUSY):
+            raise ReaderInUse(path, None, "") from None
+        raise ReaderUnavailable(f"{path} cannot be opened") from error
 
 
 class SerialLink:
@@ -115,14 +129,7 @@ class SerialLink:
         """Take the port and find the reader behind it; nothing where that is done."""
         if self._port is not None:
             return
-        self._lock = PortLock.acquire(self.path)
-        try:
-            self._port = self._open_port(self.path)
-        except (OSError, termios.error, ValueError) as error:
-            self.close()
-            if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EBUSY):
-                raise ReaderInUse(self.path, None, "") from None
-            raise ReaderUnavailable(f"{self.path} cannot be opened") from error
+        self._lock, self._port = take_port(self.path, self._open_port)
         self.generation += 1
         name = self._ask(ESCAPE, ESCAPE_FIRMWARE_NAME, TRIES, 0).data
         self.is_ours = name.startswith(OUR_FIRMWARE)

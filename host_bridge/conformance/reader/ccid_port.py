@@ -3,13 +3,12 @@
 import termios
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from host_bridge.conformance.case import Unexpected
 from host_bridge.readers.ccid_names import COMMANDS
-from host_bridge.readers.port_lock import PortLock
 from host_bridge.readers.reader import ReaderUnavailable
-from host_bridge.readers.serial_link import Port, open_port
+from host_bridge.readers.serial_link import Port, open_port, take_port
 from protocols.ccid.messages import ANSWER_TO, Answer, Command, MessageError, is_answer
 from protocols.ccid.serial_frame import MESSAGE, MORE_TIME, FrameParser, frame
 
@@ -112,19 +111,13 @@ class CcidPort:
 @contextmanager
 def open_ccid_port(path: str, slot: int = 0, clock: Clock = time.monotonic) -> Iterator[CcidPort]:
     """The port for oneself; `ReaderInUse`, `ReaderUnavailable`."""
-    lock = PortLock.acquire(path)
+    lock, port = take_port(path, open_port)
     try:
-        try:
-            port = open_port(path)
-        except (OSError, termios.error, ValueError) as error:
-            raise ReaderUnavailable(f"{path} cannot be opened") from error
-        try:
+        with closing(port):
             port.reset_input_buffer()
             yield CcidPort(port, slot, clock)
-        except (OSError, termios.error) as error:
-            raise ReaderUnavailable(f"{path} went away") from error
-        finally:
-            port.close()
+    except (OSError, termios.error) as error:
+        raise ReaderUnavailable(f"{path} went away") from error
     finally:
         lock.release()
 

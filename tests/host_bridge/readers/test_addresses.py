@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from host_bridge.conformance.reader.ccid_port import open_ccid_port
 from host_bridge.readers.addresses import AddressError, list_serial_readers, open_reader
 from host_bridge.readers.commands import app
 from host_bridge.readers.port_lock import PortLock, holder_of, lock_folder
@@ -125,6 +126,8 @@ def test_a_port_that_a_stranger_opened_exclusively_is_in_use(port: str) -> None:
     with pytest.raises(ReaderInUse) as caught:
         reader.card_present()
     assert caught.value.pid is None
+    with pytest.raises(ReaderInUse), open_ccid_port(port):
+        pass
     stranger.close()
     assert holder_of(port) is None
 
