@@ -22,6 +22,7 @@ CHUNK = 4096
 BUSY_EVERY_S = 0.02
 REOPEN_EVERY_S = 0.5
 POWER_OFF_WITHIN_S = 1.0
+PTYS = Path("/dev/pts")
 
 
 class BridgeError(Exception):
@@ -78,7 +79,15 @@ class LinkedPty(Wire):
     """
 
     def __init__(self, link: Path, kept: KeptFiles) -> None:
-        """`BridgeError` where there is something else of that name, or no folder for it; `OSError`."""
+        """`BridgeError` where that name is another's, or there is no folder for it; `OSError`."""
+        if (link.exists() or link.is_symlink()) and not _leads_to_pty(link):
+            raise BridgeError(f"{link} is there and leads to no line of a bridge")
+        try:
+            self._lock = PortLock.acquire_name(link)
+        except ReaderInUse as error:
+            raise BridgeError(f"{link} is a line already, of PID {error.pid}") from None
+        except ReaderError as error:
+            raise BridgeError(str(error)) from None
         names = f"{link.name}.master", f"{link.name}.slave"
         found = kept.take(*names)
         self.was_kept = bool(found)
@@ -92,17 +101,12 @@ class LinkedPty(Wire):
             kept.keep(name, file)
         self._link, self._path = link, Path(os.ttyname(self._slave))
         try:
-            if link.exists() and not link.is_symlink():
-                raise BridgeError(f"{link} is there and is no link")
             new = link.with_name(f".{link.name}.{os.getpid()}")
             new.symlink_to(self._path)
             new.replace(link)
         except OSError as error:
             self.close()
             raise BridgeError(f"{link}: {error.strerror}") from None
-        except BridgeError:
-            self.close()
-            raise
 
     def close(self) -> None:
         """The link goes too, where it is still ours."""
@@ -111,6 +115,12 @@ class LinkedPty(Wire):
                 self._link.unlink()
         os.close(self.file)
         os.close(self._slave)
+        self._lock.release()
+
+
+def _leads_to_pty(link: Path) -> bool:
+    """One that there is, or was before a crash."""
+    return link.is_symlink() and link.readlink().parent == PTYS
 
 
 class BridgePorts:
@@ -142,6 +152,8 @@ class BridgePorts:
         self._ptys: list[LinkedPty] = []
         try:
             for link in links:
+                if link.absolute() == Path(port).absolute():
+                    raise BridgeError(f"{link} is the reader's port")
                 self._ptys.append(LinkedPty(link, kept))
         except BridgeError:
             self._close_ptys()

@@ -1,4 +1,4 @@
-"""Who holds a serial port: a lock file per port that names process and command."""
+"""Who holds a serial port, or the name of a line: a lock file for each that names process and command."""
 
 import contextlib
 import fcntl
@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 from host_bridge.readers.reader import ReaderInUse, ReaderUnavailable
 
 RUN_LOCK = Path("/run/lock")
-PREFIX = "ssc-reader-"
+PREFIX, NAME_PREFIX = "ssc-reader-", "ssc-line-"
 TRIES = 4
 TRY_EVERY_S = 0.02  # someone may be looking at the lock at this very moment
 MAX_COMMAND = 200
@@ -46,9 +46,12 @@ def holders() -> tuple[Holder, ...]:
 
 def _lock_file(port: str) -> Path:
     """One file per device, whichever link names it."""
-    device = os.path.realpath(port)
-    digest = hashlib.sha256(device.encode()).hexdigest()[:12]
-    return lock_folder() / f"{PREFIX}{Path(device).name}-{digest}.lock"
+    return _lock_file_of(Path(os.path.realpath(port)), PREFIX)
+
+
+def _lock_file_of(path: Path, prefix: str) -> Path:
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:12]
+    return lock_folder() / f"{prefix}{path.name}-{digest}.lock"
 
 
 def _holder_in(path: Path) -> Holder | None:
@@ -81,7 +84,15 @@ class PortLock:
     @classmethod
     def acquire(cls, port: str) -> Self:
         """`ReaderInUse` where somebody holds it, `ReaderUnavailable` where no lock file can be made."""
-        path = _lock_file(port)
+        return cls._acquire(_lock_file(port), port)
+
+    @classmethod
+    def acquire_name(cls, link: Path) -> Self:
+        """Of the link itself, wherever it leads; as `acquire`."""
+        return cls._acquire(_lock_file_of(link.parent.resolve() / link.name, NAME_PREFIX), str(link))
+
+    @classmethod
+    def _acquire(cls, path: Path, port: str) -> Self:
         try:
             file = _take(path)
         except OSError as error:
@@ -108,7 +119,7 @@ class PortLock:
 def _take(path: Path) -> int:
     """The locked file. `BlockingIOError` where it is held, `OSError` where it cannot be written."""
     for left in reversed(range(TRIES)):
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.fstat(file).st_ino == path.stat().st_ino:

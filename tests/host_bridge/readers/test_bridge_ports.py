@@ -20,7 +20,7 @@ from host_bridge.commands import reader as app
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.bridge_ports import BridgeError, BridgePorts
 from host_bridge.readers.kept_files import KeptFiles
-from host_bridge.readers.port_lock import PortLock, holder_of
+from host_bridge.readers.port_lock import PortLock, holder_of, holders
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderInUse
 from host_bridge.readers.serial import SerialReader
 from host_bridge.readers.serial_link import open_port
@@ -320,3 +320,36 @@ def test_a_link_that_fails_leaves_none_behind(tmp_path: Path) -> None:
     with pytest.raises(BridgeError):
         BridgePorts("/dev/none", (tmp_path / "card", tmp_path / "sam"), lambda *_: None, kept=KeptFiles({}))
     assert not (tmp_path / "card").is_symlink()
+
+
+def test_the_line_of_a_bridge_stays_its_own(tmp_path: Path) -> None:
+    process = start(tmp_path / "none", tmp_path)
+    try:
+        line = (tmp_path / "card").readlink()
+        with pytest.raises(BridgeError, match=str(process.pid)):
+            BridgePorts("/dev/other", (tmp_path / "card",), lambda *_: None, kept=KeptFiles({}))
+        assert (tmp_path / "card").readlink() == line
+        assert not [holder for holder in holders() if str(tmp_path) in holder.port], "a line is no reader's port"
+    finally:
+        process.stop()
+
+
+@pytest.mark.parametrize("leads_to", ["/dev/ttyACM99", "port", "/dev/pts/99999"])
+def test_only_a_line_left_by_a_crash_is_replaced(tmp_path: Path, leads_to: str) -> None:
+    link = tmp_path / "card"
+    link.symlink_to(leads_to)
+    made = None
+    with contextlib.suppress(BridgeError):
+        made = BridgePorts("/dev/none", (link,), lambda *_: None, kept=KeptFiles({}))
+    assert (made is not None) == (link.readlink() != Path(leads_to)) == (leads_to == "/dev/pts/99999")
+    if made is not None:
+        made.stop()
+        made.run()
+        assert not link.is_symlink()
+
+
+@pytest.mark.parametrize("links", [("port",), ("card", "card")])
+def test_a_line_is_neither_the_port_nor_another_line(tmp_path: Path, links: tuple[str, ...]) -> None:
+    with pytest.raises(BridgeError):
+        BridgePorts(str(tmp_path / "port"), map(tmp_path.joinpath, links), lambda *_: None, kept=KeptFiles({}))
+    assert list(tmp_path.iterdir()) == []
