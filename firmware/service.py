@@ -19,6 +19,7 @@ from protocols.ccid.messages import (
     Answer,
     Command,
 )
+from protocols.ccid.parameters import T1
 from protocols.ccid.service import (
     CARD_IN,
     CARD_OUT,
@@ -182,7 +183,7 @@ class Service:
     def _start_trace(self, seconds: int) -> None:
         if not 1 <= seconds <= MAX_SECONDS:
             raise SlotError(ERROR_BAD_LENGTH)
-        self._trace.start(seconds)
+        self._trace.start(seconds, [slot.protocol == T1 for slot in self._slots])
 
     def _updated(self, function: int, arguments: bytes) -> bytes:
         update = self._update

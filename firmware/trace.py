@@ -1,13 +1,15 @@
 """A trace of the contact lines, character by character, for a bounded time.
 
 It masks before it stores. Of a command it keeps the header, procedure bytes and status word, and of SELECT the data;
-all other data, of a command or a response, may be a PIN, a key or a person. Of T=1 blocks it keeps those without data.
+all other data, of a command or a response, may be a PIN, a key or a person. Of a command that takes a PIN it does not
+keep how long that is: P3 is masked, and one character stands for all data. Of T=1 blocks it keeps those without data.
 """
 
 import struct
 
 from firmware.contact_line import CharacterDamaged, ContactLine
 from firmware.ticks import elapsed_ms, elapsed_us, ticks_ms, ticks_us
+from protocols.ccid.secure import PIN_INSTRUCTIONS
 from protocols.ccid.trace import (
     ATR,
     BLOCK,
@@ -46,16 +48,18 @@ _RESET, _PPS, _HEADER, _PROCEDURE, _DATA, _STATUS, _UNKNOWN = range(7)
 
 
 class Roles:
-    """What the characters of one line are, and which may be kept: `sent` and `received` give role and `MASKED` or 0."""
+    """What the characters of one line are: `sent` and `received` give role and `MASKED` or 0, None for one not kept."""
 
-    def __init__(self) -> None:
-        self._has_t1 = False
+    def __init__(self, has_t1: bool) -> None:
+        """`has_t1`: the card speaks T=1 already."""
+        self._has_t1 = has_t1
         self._state = _UNKNOWN
         self._header = bytearray()
         self._left = self._burst = 0
         self._direction = SENT
         self._in_block = 0
         self._has_data = False
+        self._has_pin = self._pin_seen = False
 
     def reset(self) -> None:
         """The card was reset: its ATR follows."""
@@ -67,11 +71,12 @@ class Roles:
         self._state = _HEADER
         self._header = bytearray()
         self._in_block = 0
+        self._has_pin = self._pin_seen = False
 
     def set_protocol(self, t1: bool) -> None:
         self._has_t1 = t1
 
-    def sent(self, value: int) -> int:
+    def sent(self, value: int) -> "int | None":
         if self._state in (_RESET, _UNKNOWN, _STATUS) or (self._state == _PPS and self._direction == RECEIVED):
             self.begin()
         if self._state == _HEADER and not self._header and value == PPSS:
@@ -85,10 +90,11 @@ class Roles:
             if len(self._header) == HEADER_SIZE:
                 self._state = _PROCEDURE
                 self._left = value or 256
-            return HEADER
+                self._has_pin = value > 0 and self._header[1] in PIN_INSTRUCTIONS
+            return HEADER | MASKED if self._has_pin else HEADER
         return self._data()
 
-    def received(self, value: int) -> int:
+    def received(self, value: int) -> "int | None":
         if self._state == _RESET:
             return ATR
         if self._state == _PPS:
@@ -107,11 +113,13 @@ class Roles:
         self._left -= 1
         return PPS if self._left >= 0 else PPS | MASKED
 
-    def _procedure(self, value: int) -> int:
+    def _procedure(self, value: int) -> "int | None":
         ins = self._header[1]
         if value in (ins, ins ^ 0xFF):
             self._burst = self._left if value == ins else 1
             self._state = _DATA
+            if self._pin_seen:
+                return None
         elif value != NULL:
             if value & 0xF0 not in (0x60, 0x90):
                 return self._data()
@@ -119,7 +127,7 @@ class Roles:
             return STATUS
         return PROCEDURE
 
-    def _data(self) -> int:
+    def _data(self) -> "int | None":
         if self._state == _DATA:
             self._left -= 1
             self._burst -= 1
@@ -127,6 +135,9 @@ class Roles:
                 self._state = _PROCEDURE
             if self._header[1] == INS_SELECT:
                 return DATA
+        if self._pin_seen:
+            return None
+        self._pin_seen = self._has_pin
         return DATA | MASKED
 
     def _of_block(self, direction: int, value: int) -> int:
@@ -149,14 +160,14 @@ class Trace:
         self._started = self._started_ms = self._limit_ms = 0
         self._wrapped: "list[tuple[ContactLine, str]]" = []
 
-    def start(self, seconds: int) -> None:
-        """Anew, for at most this long."""
+    def start(self, seconds: int, have_t1: "list[bool]") -> None:
+        """Anew, for at most this long. `have_t1`: which of the cards speak T=1 now."""
         self.stop()
         self._entries = bytearray(KEPT_ENTRIES * ENTRY_SIZE)
         self._count = 0
         self._started, self._started_ms, self._limit_ms = ticks_us(), ticks_ms(), seconds * 1000
         for slot in range(len(self._lines)):
-            self._wrap(slot, self._lines[slot], Roles())
+            self._wrap(slot, self._lines[slot], Roles(have_t1[slot]))
 
     def stop(self) -> None:
         """What was kept can still be read."""
@@ -174,9 +185,11 @@ class Trace:
             found += self._entries[at : at + ENTRY_SIZE]
         return found
 
-    def _keep(self, slot: int, kind: int, role: int, value: int) -> None:
+    def _keep(self, slot: int, kind: int, role: "int | None", value: int) -> None:
         if elapsed_ms(self._started_ms) > self._limit_ms:
             self.stop()
+            return
+        if role is None:
             return
         at = self._count % KEPT_ENTRIES * ENTRY_SIZE
         shown = 0 if role & MASKED else value
@@ -197,7 +210,7 @@ class Trace:
             try:
                 data = receive(count, limit_ms)
             except CharacterDamaged:
-                self._keep(slot, DAMAGED, roles.received(0) | MASKED, 0)
+                self._keep(slot, DAMAGED, (roles.received(0) or DATA) | MASKED, 0)
                 raise
             for value in data:
                 self._keep(slot, RECEIVED, roles.received(value), value)

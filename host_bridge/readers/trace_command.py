@@ -50,12 +50,16 @@ LINES = ((VCC, "VCC"), (CLK, "CLK"), (RST, "RST"))
 
 
 class Exchange(NamedTuple):
-    """One T=0 command with its answer, as far as both were seen; masked data only by their number."""
+    """One T=0 command with its answer, as far as both were seen; masked data only by their number.
+
+    `header` is as it is shown, `has_pin`: of data sent not even the number is known.
+    """
 
     slot: int
     time_us: int
     took_us: int
-    header: bytes
+    header: str
+    has_pin: bool
     data_sent: bytes
     data_received: bytes
     masked: bool
@@ -113,11 +117,13 @@ def _exchange(seen: list[TraceEntry]) -> Exchange:
 
     masked = any(each.masked for each in seen)
     took_us = seen[-1].time_us - seen[0].time_us
+    header = [each for each in seen if each.role == HEADER]
     return Exchange(
         seen[0].slot,
         seen[0].time_us,
         took_us,
-        values(HEADER, SENT),
+        " ".join(map(_shown, header)),
+        any(each.masked for each in header),
         values(DATA, SENT),
         values(DATA, RECEIVED),
         masked,
@@ -155,8 +161,10 @@ def _data_shown(data: bytes, masked: bool) -> str:
 
 def _sentence(exchange: Exchange) -> str:
     sent, received = (_data_shown(data, exchange.masked) for data in (exchange.data_sent, exchange.data_received))
-    header, sw = exchange.header.hex(" ").upper(), exchange.sw.hex().upper()
-    return f"{header}{sent} →{received} {sw}, {exchange.took_us / 1000:.1f} ms"
+    if exchange.has_pin:
+        sent = " [**]"
+    sw = exchange.sw.hex().upper()
+    return f"{exchange.header}{sent} →{received} {sw}, {exchange.took_us / 1000:.1f} ms"
 
 
 def _facts(entry: TraceEntry) -> dict[str, object]:
@@ -170,8 +178,8 @@ def _exchange_facts(exchange: Exchange) -> dict[str, object]:
         "slot": exchange.slot,
         "time_us": exchange.time_us,
         "took_us": exchange.took_us,
-        "header": exchange.header.hex().upper(),
-        "sent": len(exchange.data_sent),
+        "header": exchange.header.replace(" ", ""),
+        "sent": None if exchange.has_pin else len(exchange.data_sent),
         "received": len(exchange.data_received),
         "sw": exchange.sw.hex().upper(),
     }
