@@ -42,7 +42,7 @@ def _box(part: Placed, kind: PartKind) -> str:
         f'<td align="left">{escape(pin.name)}</td><td align="left">{_label(part.nets[pin.name])}</td></tr>'
         for pin in part.pins
     )
-    head = f"<b>{part.reference}</b> {escape(kind.title.split(':')[0].split(',')[0])}"
+    head = f"<b>{part.reference}</b>&#160;{escape(kind.title.split(':')[0].split(',')[0])}"
     head += "" if kind.source else " (pins unverified)"
     return f'{TABLE}<tr><td colspan="3" bgcolor="#e8eef3">{head}</td></tr>{rows}</table>'
 

@@ -10,6 +10,9 @@ HEAD = """# Made by `make gen` from hardware/pinmap.toml; `make hardware` draws 
 
 metadata:
   title: Cables of the reader
+
+options:
+  fontname: sans-serif
 """
 COLOURS = ("BN", "RD", "OG", "YE", "GN", "BU", "VT", "GY")
 

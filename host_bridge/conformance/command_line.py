@@ -18,7 +18,7 @@ from host_bridge.readers.addresses import AddressError, open_reader
 from host_bridge.readers.reader import Reader, ReaderError
 
 Address = Annotated[str, typer.Option("--reader", help="读卡器地址 · reader address")]
-Groups = Annotated[list[str] | None, typer.Option("--group", help="只查这些组 · these groups only, such as ATR")]
+Groups = Annotated[list[str] | None, typer.Option("--group", help="只查这些组 · these groups only")]
 HtmlFile = Annotated[Path | None, typer.Option("--html", help="写 HTML 报告 · write a report in HTML")]
 JunitFile = Annotated[Path | None, typer.Option("--junit", help="写 JUnit 报告 · write a report in JUnit XML")]
 Json = Annotated[bool, typer.Option("--json", help="末行输出 JSON · one JSON object as the last line")]

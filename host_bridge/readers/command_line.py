@@ -57,3 +57,10 @@ def say(key: str, facts: dict[str, str]) -> None:
 
 def print_json(found: object) -> None:
     typer.echo(json.dumps(found, ensure_ascii=False))
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says; of the system's with the file instead of the number."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from hardware.uf2 import FAMILIES, Uf2Error, read_uf2
-from host_bridge.readers.command_line import Json, fail, print_json
+from host_bridge.readers.command_line import Json, fail, print_json, reason_of
 
 INFO = "INFO_UF2.TXT"
 BOARD_IDS = {"RPI-RP2": "RP2040", "RP2350": "RP2350"}
@@ -45,7 +45,7 @@ def flash(image: Image, drive: Drive = None, as_json: Json = False) -> None:
     except FlashError as error:
         fail(error.key, error.facts, as_json)
     except (Uf2Error, OSError) as error:
-        fail("reader_flash_unfit", {"reason": str(error)}, as_json)
+        fail("reader_flash_unfit", {"reason": reason_of(error)}, as_json)
     if as_json:
         print_json({"image": str(image), "drive": str(found), "chip": FAMILIES[family]})
     else:

@@ -3,7 +3,8 @@
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from host_bridge.readers.pins import BOOTSEL, RUN
@@ -55,7 +56,11 @@ def _lines(factory: Any) -> Iterator[tuple[Any, Any]]:
         raise GpioMissing(str(error)) from None
     with ExitStack() as stack:
         try:
-            with warnings.catch_warnings(action="ignore", category=gpiozero.PinFactoryFallback):
+            with (
+                warnings.catch_warnings(action="ignore", category=gpiozero.PinFactoryFallback),
+                TemporaryDirectory() as folder,
+                chdir(folder),  # lgpio leaves a FIFO in the current folder, and fails where it may not write
+            ):
                 lines = tuple(
                     stack.enter_context(gpiozero.OutputDevice(pin, pin_factory=factory)) for pin in (RUN, BOOTSEL)
                 )

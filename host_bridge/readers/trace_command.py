@@ -68,6 +68,8 @@ class Exchange(NamedTuple):
 
 def trace(address: Address, start: Start = None, stop: Stop = False, as_json: Json = False) -> None:
     """显示读卡器记录的字符，个人数据已遮盖 · Show the characters that the reader recorded, masked on its board."""
+    if start is not None and stop:
+        raise typer.BadParameter("--start 和 --stop 只能用一个 · one of --start and --stop", param_hint="--stop")
     with reported(address, as_json), closing(open_service(address)) as service:
         if start is not None:
             service.start_trace(start)
@@ -88,6 +90,8 @@ def trace(address: Address, start: Start = None, stop: Stop = False, as_json: Js
         typer.echo(f"较早的 {lost} 个字符已被覆盖 · {lost} older characters are gone")
     for line in _lines(entries):
         typer.echo(line)
+    if not entries:
+        typer.echo("没有记录 · nothing was recorded", err=True)
 
 
 def exchanges_in(entries: Iterable[TraceEntry]) -> list[Exchange]:

@@ -12,11 +12,12 @@ from rich.progress import Progress
 
 from hardware.firmware_files import SOURCES, FirmwareError, application_files, version_in
 from host_bridge.readers.addresses import SERIAL, AddressError
-from host_bridge.readers.command_line import Address, Json, fail, print_json, reported
+from host_bridge.readers.command_line import Json, fail, print_json, reason_of, reported
 from host_bridge.readers.service import open_service
 from host_bridge.readers.update import Updater
 from protocols.release.bundle import BundleError, manifest_of, read_bundle, write_bundle
 
+Address = Annotated[str, typer.Argument(help="读卡器地址 · serial:PATH")]
 Release = Annotated[
     Path, typer.Argument(help="固件发布包 · release of the firmware, as `ssc reader manifest` makes it")
 ]
@@ -41,7 +42,7 @@ def manifest(  # noqa: PLR0917
         made = manifest_of(files, board, version_in(source), floor)
         output.write_bytes(write_bundle(made, files, _private_key(key)))
     except (FirmwareError, BundleError, _KeyUnreadable, OSError) as error:
-        fail("reader_release_not_made", {"reason": str(error)}, as_json)
+        fail("reader_release_not_made", {"reason": reason_of(error)}, as_json)
     if as_json:
         print_json({"output": str(output), "board": board, "version": made.version, "digest": made.digest.hex()})
     else:
@@ -53,7 +54,7 @@ def update(address: Address, release: Release, key: PublicKey, as_json: Json = F
     try:
         bundle = read_bundle(release.read_bytes(), _public_key(key))
     except (BundleError, _KeyUnreadable, OSError) as error:
-        fail("reader_release_unfit", {"reason": str(error)}, as_json)
+        fail("reader_release_unfit", {"reason": reason_of(error)}, as_json)
     with reported(address, as_json):
         if not address.startswith(f"{SERIAL}:"):
             raise AddressError(address)

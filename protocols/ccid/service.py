@@ -203,7 +203,7 @@ def version_of(text: str) -> "tuple[int, int, int]":
     """`MAJOR.MINOR.PATCH` as numbers that compare; `ServiceError`."""
     parts = text.split(".")
     if len(parts) != 3 or not all(part.isdigit() and len(part) <= 4 for part in parts):
-        raise ServiceError("no version")
+        raise ServiceError("no version: %r" % text)
     return int(parts[0]), int(parts[1]), int(parts[2])
 
 

@@ -10,6 +10,7 @@ HEAD = """# Checking a reader
 Made by `make gen` from `host_bridge/conformance/reader/` and `hardware/virtual/reader_faults.py`.
 
 ```sh
+mkdir slot
 ssc virtual card make-test --output slot/card.test
 ssc virtual reader run --slot slot --link reader          # or a reader of yours
 ssc reader conformance --reader serial:reader --slot-folder slot --html report.html

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +75,23 @@ def test_a_pin_in_use_is_told(pins: Any) -> None:
 
     with OutputDevice(RUN_PIN, pin_factory=pins), pytest.raises(GpioAway):
         restart(pins, Watch(pins))
+
+
+def test_what_gpiozero_leaves_is_not_left_in_the_users_folder(
+    pins: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import gpiozero
+
+    def leaves_a_file(*_: object, **__: object) -> None:
+        Path(".lgd-nfy0").touch()
+        raise gpiozero.BadPinFactory
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(gpiozero, "OutputDevice", leaves_a_file)
+    with pytest.raises(GpioAway):
+        restart(pins, Watch(pins))
+    assert Path.cwd() == tmp_path
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_machine_without_gpiozero_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

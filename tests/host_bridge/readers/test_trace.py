@@ -70,6 +70,7 @@ def test_exchanges_are_shown_without_their_data(address: str) -> None:
 def test_it_ends_when_told_and_by_itself(address: str) -> None:
     use_card(address)
     assert told(address)["characters"] == [], "off by default"
+    assert "没有记录" in said(address)
     told(address, "--start", "60")
     use_card(address)
     count = len(told(address, "--stop")["characters"])
@@ -88,3 +89,7 @@ def test_it_ends_when_told_and_by_itself(address: str) -> None:
 @pytest.mark.parametrize("seconds", ["0", "301"])
 def test_it_is_bounded(seconds: str) -> None:
     said("serial:/dev/none", "--start", seconds, code=2)
+
+
+def test_it_is_started_or_stopped() -> None:
+    assert "--stop" in said("serial:/dev/none", "--start", "5", "--stop", code=2)
