@@ -71,7 +71,7 @@ class VirtualSam:
 
     def takes_data(self, ins: int) -> bool:
         """T=0 direction: whether this instruction's P3 is Lc and data follow the header."""
-        return ins not in (commands.GET_CHALLENGE, commands.GET_RESPONSE, commands.READ_BINARY)
+        return self._knows(ins) and ins not in (commands.GET_CHALLENGE, commands.GET_RESPONSE, commands.READ_BINARY)
 
     def command(self, command: CommandApdu) -> ResponseApdu:
         """One T=0 command: case 4 answers `61xx`; there is no Le beside data."""
@@ -82,11 +82,13 @@ class VirtualSam:
         try:
             perform = self._commands().get((command.cla, command.ins))
             if perform is None:
-                known = any(command.ins == ins for _, ins in self._commands())
-                raise Refused(status.SW_CLA_UNKNOWN if known else status.SW_INS_UNKNOWN)
+                raise Refused(status.SW_CLA_UNKNOWN if self._knows(command.ins) else status.SW_INS_UNKNOWN)
             return perform(command)
         except Refused as refused:
             return ResponseApdu(b"", refused.sw)
+
+    def _knows(self, ins: int) -> bool:
+        return any(ins == known for _, known in self._commands())
 
     def _commands(self) -> dict[tuple[int, int], Callable[[CommandApdu], ResponseApdu]]:
         return {
