@@ -2,7 +2,8 @@
 
 It has an environment for 3DES cards and one for cards with 16-byte blocks. No source describes SM4 in a PSAM: the
 second is taken for it, with blocks of 16 bytes and a MAC of four folded words (INF, 10 no. 14). So are the record of
-CREATE KEY (id, usage, key) and who may do it: whoever has authenticated with the environment's own key 00.
+CREATE KEY (id, usage, key) and who may do it: whoever has authenticated with the environment's own key 00. So are the
+errors of INIT SAM FOR PURCHASE, and that it uses the terminal sequence up.
 """
 
 import hmac
@@ -31,6 +32,7 @@ AREA_DATA = "01{:02X}2015010120991231"
 KEY_FILES = (0x11, 0x12, 0x13)
 CHALLENGE_BYTES = (4, 8, 16)
 KEY_ID_LIMIT = 0xC0
+MAX_SEQUENCE = 0xFFFFFFFF
 ENCIPHERING, MAKING_MACS = (sam.ENCRYPT, sam.BOTH), (sam.MAC, sam.BOTH)
 
 
@@ -79,6 +81,8 @@ class VirtualSam:
             self._waiting = b""
         if command.ins != sam.CIPHER_DATA:
             self._mac_chain: bytes | None = None
+        if command.ins not in (sam.CREDIT_FOR_PURCHASE, commands.GET_RESPONSE):
+            self._purchase_mac2 = b""
         try:
             perform = self._commands().get((command.cla, command.ins))
             if perform is None:
@@ -101,6 +105,8 @@ class VirtualSam:
             (sam.CLASS, sam.INITIALIZE_ENVIRONMENT): self._initialize_environment,
             (sam.CLASS, sam.DELIVERY_SESSION_KEY): self._delivery_session_key,
             (commands.PROPRIETARY, sam.CIPHER_DATA): self._cipher_data,
+            (commands.PROPRIETARY, sam.INIT_FOR_PURCHASE): self._init_for_purchase,
+            (commands.PROPRIETARY, sam.CREDIT_FOR_PURCHASE): self._credit_for_purchase,
         }
 
     def _power_on(self) -> None:
@@ -115,6 +121,7 @@ class VirtualSam:
         self._challenge = b""
         self._session: _Session | None = None
         self._mac_chain = None
+        self._purchase_mac2 = b""
 
     # files
 
@@ -259,11 +266,10 @@ class VirtualSam:
         if not keys:
             raise Refused(status.SW_KEY_NOT_FOUND)
         (key,) = keys
-        if key.usage != usage or usage >> sam.LEVEL_SHIFT != levels:
+        if key.usage != usage:
             raise Refused(status.SW_WRONG_DATA)
-        factors = [command.data[at : at + 8] for at in range(0, 8 * levels, 8)]
-        card_key = security.diversify(self._algorithm, bytes.fromhex(key.value), *reversed(factors))
-        challenge = command.data[8 * levels :]
+        factors, challenge = command.data[:-block], command.data[-block:]
+        card_key = self._card_key(key, factors)
         self._session = _Session(security.session_key(self._algorithm, card_key, challenge), usage & sam.TYPE_MASK)
         return SUCCESS
 
@@ -300,6 +306,54 @@ class VirtualSam:
         self._session = self._mac_chain = None
         return self._later(security.mac_of(self._algorithm, chain))
 
+    def _init_for_purchase(self, command: CommandApdu) -> ResponseApdu:
+        """Terminal sequence and MAC1 (ssc-card.md 6.4); the next sequence is on disk before the answer."""
+        if (command.p1, command.p2) != (0x01, 0x00):
+            raise Refused(status.SW_WRONG_P1P2)
+        if not self._in_application or not self._initialized:
+            raise Refused(status.SW_CONDITIONS_OF_USE)
+        purchase, factors = command.data[: sam.PURCHASE_BYTES], command.data[sam.PURCHASE_BYTES :]
+        if not factors or len(factors) % security.FACTOR_BYTES:
+            raise Refused(status.SW_WRONG_LENGTH)
+        unpredictable, amounts, kind, time = purchase[:6], purchase[6:18], purchase[18:19], purchase[19:26]
+        key_version, algorithm = purchase[26:]
+        if algorithm != self._algorithm:
+            raise Refused(status.SW_WRONG_DATA)
+        keys = [each for each in self._environment().keys if each.id == key_version]
+        keys = [each for each in keys if each.usage & sam.TYPE_MASK == sam.PURCHASE]
+        if not keys:
+            raise Refused(status.SW_KEY_NOT_FOUND)
+        card_key = self._card_key(keys[0], factors)
+        if self.image.terminal_sequence == MAX_SEQUENCE:
+            raise Refused(status.SW_COUNTER_AT_MAXIMUM)
+        sequence = self.image.terminal_sequence.to_bytes(4, "big")
+        session = security.session_key(algorithm, card_key, unpredictable + sequence[2:])
+        signed = amounts + kind + bytes.fromhex(self.image.terminal_number) + time
+        self._keep(msgspec.structs.replace(self.image, terminal_sequence=self.image.terminal_sequence + 1))
+        self._purchase_mac2 = security.command_mac(algorithm, session, amounts)
+        return self._later(sequence + security.command_mac(algorithm, session, signed))
+
+    def _credit_for_purchase(self, command: CommandApdu) -> ResponseApdu:
+        """Whether the card's MAC2 is that of the purchase begun just before."""
+        expected, self._purchase_mac2 = self._purchase_mac2, b""
+        if command.p1 or command.p2:
+            raise Refused(status.SW_WRONG_P1P2)
+        if len(command.data) != security.MAC_BYTES:
+            raise Refused(status.SW_WRONG_LENGTH)
+        if not expected:
+            raise Refused(status.SW_STATE_NOT_ACCEPTED)
+        if not hmac.compare_digest(command.data, expected):
+            raise Refused(status.SW_PAYMENT_MAC_INVALID)
+        return SUCCESS
+
+    def _card_key(self, key: SamKey, factors: bytes) -> bytes:
+        """The card's key below this one; factors are card, city, province, as many as the key's levels."""
+        size = security.FACTOR_BYTES
+        if key.usage >> sam.LEVEL_SHIFT != len(factors) // size:
+            raise Refused(status.SW_WRONG_DATA)
+        each = [factors[at : at + size] for at in range(0, len(factors), size)]
+        return security.diversify(self._algorithm, bytes.fromhex(key.value), *reversed(each))
+
     def _block(self, session: _Session, block: bytes) -> bytes:
         return security.session_key(self._algorithm, session.key, block)
 
@@ -322,10 +376,12 @@ class VirtualSam:
 
     def _change(self, environment: Environment) -> None:
         """Another content of the current environment, on disk when this returns."""
+        others = tuple(each for each in self.image.environments if each.algorithm != environment.algorithm)
+        self._keep(msgspec.structs.replace(self.image, environments=(*others, environment)))
+
+    def _keep(self, image: SamImage) -> None:
         if not self.path.exists():
             raise CardFileError(self.path, "is gone")
-        others = tuple(each for each in self.image.environments if each.algorithm != environment.algorithm)
-        image = msgspec.structs.replace(self.image, environments=(*others, environment))
         write_sam(self.path, image)
         self.image = image
 
@@ -341,6 +397,7 @@ def _loaded(algorithm: int, record: bytes) -> SamKey:
     """The key of a loading record: id, usage, 16 bytes or for single DES 8."""
     if len(record) - 2 not in KEY_BYTES[algorithm] or not 0 < record[1] >> sam.LEVEL_SHIFT <= 3:
         raise Refused(status.SW_WRONG_DATA)
-    if not sam.OWN_KEYS_END <= record[0] < KEY_ID_LIMIT:
+    is_for_purchases = record[1] & sam.TYPE_MASK == sam.PURCHASE
+    if record[0] not in (sam.PURCHASE_VERSIONS if is_for_purchases else range(sam.OWN_KEYS_END, KEY_ID_LIMIT)):
         raise Refused(status.SW_WRONG_DATA)
     return SamKey(record[0], record[1], record[2:].hex().upper())

@@ -10,7 +10,7 @@ from hardware.virtual.card_file import CardFileError
 from protocols.sscard import security
 from protocols.sscard.files import card_files
 from protocols.sscard.keys import Key
-from protocols.sscard.sam import BOTH, ENCRYPT, LEVEL_SHIFT, TYPE_MASK
+from protocols.sscard.sam import BOTH, ENCRYPT, LEVEL_SHIFT, PURCHASE_VERSIONS, TYPE_MASK
 from protocols.sscard.simulated import simulated_root
 
 SAM_SUFFIX = ".sam"
@@ -69,8 +69,8 @@ class SamImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 def sam_image(region: str, level: int, role: Role, key_version: int = 1) -> SamImage:
     """A new module of a region's issuer: level 3 has root keys, 2 those of the province, 1 those of the city.
 
-    Its keys are all of one version. A counter's proves cards and reads; an agency's also updates and serves PIN unblock
-    and reset.
+    Its keys are of one version, those of purchases of every version. A counter's proves cards, reads and takes part in
+    purchases; an agency's also updates and serves PIN unblock and reset.
     """
     purposes = AGENCY_PURPOSES if role == "agency" else COUNTER_PURPOSES
     return SamImage(
@@ -125,12 +125,17 @@ def write_sam(path: Path, image: SamImage) -> None:
 def _environment(version: str, region: str, level: int, purposes: frozenset[str], key_version: int) -> Environment:
     tables = card_files(version)
     factors = (security.province_factor(region), security.city_factor(region))[: 3 - level]
+
+    def sam_key(key: Key, key_id: int, version: int) -> SamKey:
+        value = security.diversify(tables.algorithm, simulated_root(tables.algorithm, key, version), *factors)
+        return SamKey(key_id, level << LEVEL_SHIFT | _type(key), value.hex().upper())
+
     keys = []
     for key in tables.keys.rows:
-        if key.psam_id is not None and not key.absent and key.purpose in purposes:
-            root = simulated_root(tables.algorithm, key, key_version)
-            value = security.diversify(tables.algorithm, root, *factors).hex().upper()
-            keys.append(SamKey(key.psam_id, level << LEVEL_SHIFT | _type(key), value))
+        if key.purpose == "purchase":
+            keys += [sam_key(key, number, number) for number in PURCHASE_VERSIONS]
+        elif key.psam_id is not None and not key.absent and key.purpose in purposes:
+            keys.append(sam_key(key, key.psam_id, key_version))
     own = security.diversify(tables.algorithm, bytes(16), security.city_factor(region)).hex().upper()
     return Environment(tables.algorithm, own, OWN_TRIES, tuple(keys))  # type: ignore[arg-type]
 

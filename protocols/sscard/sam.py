@@ -9,6 +9,7 @@ from protocols.sscard.commands import PROPRIETARY, PROPRIETARY_WITH_MAC
 
 CLASS = 0xBF
 INITIALIZE_ENVIRONMENT, DELIVERY_SESSION_KEY, CIPHER_DATA, LOAD_KEY = 0xEC, 0xDE, 0xFA, 0xD4
+INIT_FOR_PURCHASE, CREDIT_FOR_PURCHASE = 0x70, 0x72
 
 APPLICATION = bytes.fromhex("D15600000590")
 ENVIRONMENTS = {
@@ -20,8 +21,13 @@ ENVIRONMENTS = {
 ENCRYPT_LAST, MAC_LAST, ENCRYPT_MORE, MAC_NEXT, MAC_SINGLE, MAC_FIRST = 0x00, 0x01, 0x02, 0x03, 0x05, 0x07
 CIPHER_MODES = (ENCRYPT_LAST, MAC_LAST, ENCRYPT_MORE, MAC_NEXT, MAC_SINGLE, MAC_FIRST)
 """P1 of CIPHER DATA; MAC_SINGLE and MAC_FIRST begin with the initial value."""
-ENCRYPT, MAC, BOTH = 7, 6, 8
+PURCHASE, MAC, ENCRYPT, BOTH = 2, 6, 7, 8
 """Type of a key, the low five bits of its usage byte."""
+PURCHASE_VERSIONS = range(0x01, 0x04)
+"""What a purchase key (DPK) has in place of an id (ssc-card.md 6.1)."""
+PURCHASE_BYTES = 0x1C
+"""INIT SAM FOR PURCHASE before its factors: the card's random 4 and sequence 2, amounts 12, type 1, time 7, key
+version 1, algorithm 1."""
 LEVEL_SHIFT, TYPE_MASK = 5, 0x1F
 """The high three bits of a usage byte: levels of diversification still to apply."""
 CREATE, CHANGE = 0x00, 0x01

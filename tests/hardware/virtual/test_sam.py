@@ -54,12 +54,14 @@ def module(tmp_path: Path) -> VirtualSam:
                 SamKey(0x2C, 0x27, levels[algorithm][1]),
                 SamKey(0x09, 0x68, ROOT),
                 SamKey(0x10, 0x66, ROOT),
+                SamKey(0x01, 0x62, ROOT),
+                SamKey(0x02, 0x22, levels[algorithm][1]),
             ),
         )
         for algorithm in (1, 3)
     )
     path = tmp_path / "module.sam"
-    return VirtualSam.create(path, msgspec.structs.replace(made, environments=environments))
+    return VirtualSam.create(path, msgspec.structs.replace(made, terminal_sequence=5, environments=environments))
 
 
 def say(module: VirtualSam, *apdus: str) -> str:
@@ -172,6 +174,78 @@ def test_a_key_serves_its_type_only(module: VirtualSam) -> None:
     assert say(module, with_lc("80FA0000", SOURCE[:-2])) == "6700"
 
 
+def purchase(version: str = "01", algorithm: str = "01", factors: str = CARD + CITY + PROVINCE) -> str:
+    """INIT SAM FOR PURCHASE with the values of 6.6, as 6.5 lays them out."""
+    row = VECTORS["purchase"]
+    data = row["random"] + row["sequence"] + row["amounts"] + row["type"] + row["time"] + version + algorithm + factors
+    return with_lc("80700100", data)
+
+
+def test_a_purchase(module: VirtualSam) -> None:
+    row = VECTORS["purchase"]
+    ready(module, 1)
+    assert len(purchase()) // 2 - 5 == 0x34  # ssc-card.md 9.7
+    assert say(module, purchase()) == f"{row['terminal_sequence']}{row['mac1']}9000"
+    assert say(module, with_lc("80720000", row["mac2"])) == "9000"
+    assert say(module, with_lc("80720000", row["mac2"])) == "6901"
+    assert say(VirtualSam.open(module.path), APPLICATION, "00A40000020019", "00B0000004") == "000000069000"
+
+
+def test_a_purchase_key_of_the_city_and_another_version(module: VirtualSam) -> None:
+    """The levels that the module has taken already change nothing."""
+    ready(module, 1)
+    assert say(module, purchase("02", factors=CARD)).startswith(f"00000005{VECTORS['purchase']['mac1']}")
+
+
+def test_a_terminal_sequence_serves_once_even_where_the_card_was_torn(module: VirtualSam) -> None:
+    ready(module, 1)
+    assert [say(module, purchase())[:8] for _ in range(2)] == ["00000005", "00000006"]
+    last = msgspec.structs.replace(module.image, terminal_sequence=0xFFFFFFFF)
+    worn = VirtualSam.create(module.path, last)
+    ready(worn, 1)
+    assert say(worn, purchase()) == "9402"
+
+
+def test_mac2_is_for_the_purchase_just_before(module: VirtualSam) -> None:
+    right = with_lc("80720000", VECTORS["purchase"]["mac2"])
+    ready(module, 1)
+    assert say(module, purchase(), with_lc("80720000", "FDD0BEDA")) == "9302"
+    assert say(module, right) == "6901"
+    ready(module, 1)
+    assert say(module, purchase(), "0084000008", right) == "6901"
+    assert say(module, purchase(), ENVIRONMENT[1], right) == "6901"
+
+
+@pytest.mark.parametrize(
+    ("apdu", "sw"),
+    [
+        (purchase("03"), "6A88"),
+        (purchase("0A"), "6A88"),
+        (purchase(algorithm="03"), "6A80"),
+        (purchase(factors=CARD + CITY), "6A80"),
+        (purchase(factors=""), "6700"),
+        (purchase(factors=CARD + "00"), "6700"),
+        (purchase().replace("80700100", "80700000"), "6A86"),
+        ("807200000400000000", "6901"),
+        ("8072000003000000", "6700"),
+        ("807201000400000000", "6A86"),
+    ],
+)
+def test_no_purchase(module: VirtualSam, apdu: str, sw: str) -> None:
+    assert say(module, ENVIRONMENT[1], APPLICATION, purchase()) == "6985"
+    ready(module, 1)
+    assert say(module, apdu) == sw
+    assert module.image.terminal_sequence == 5
+
+
+def test_a_purchase_key_gives_nothing_else(module: VirtualSam) -> None:
+    ready(module, 1)
+    delivered = say(module, with_lc("BFDE6201", CARD + CITY + PROVINCE + CHALLENGE))
+    assert delivered == "9000"
+    assert say(module, with_lc("80FA0000", SOURCE)) == "6985"
+    assert say(module, with_lc("80FA0500", "00" * 16)) == "6985"
+
+
 def test_nothing_without_environment_and_application(module: VirtualSam) -> None:
     deliver = with_lc("BFDE670A", CARD + CITY + PROVINCE + CHALLENGE)
     assert say(module, ENVIRONMENT[1], APPLICATION, deliver) == "6985"
@@ -191,7 +265,7 @@ def test_files_of_the_module(module: VirtualSam) -> None:
     assert say(module, "00B095000F") == f"{module.image.public_data}9000"
     assert say(module, "00A40000020019") == "6A82"
     assert say(module, "00B09A000A") == "6A82"
-    assert say(module, APPLICATION, "00A40000020019", "00B0000004") == "000000009000"
+    assert say(module, APPLICATION, "00A40000020019", "00B0000004") == "000000059000"
     assert say(module, "00B0000404") == "6B00"
 
 
@@ -241,7 +315,8 @@ def test_keys_are_loaded_under_the_own_key(module: VirtualSam, algorithm: int) -
     single = loading(module, 1, f"2D67{ROOT[:16]}", algorithm=algorithm)
     assert single == ("9000" if algorithm == 1 else "6A80")
     assert loading(module, 1, f"2D47{ROOT}", algorithm=algorithm) == "9000"
-    for wrong in (f"2D07{ROOT}", f"0767{ROOT}", f"C067{ROOT}", f"2D67{ROOT}00"):
+    assert loading(module, 0, f"0362{ROOT}", algorithm=algorithm) == "9000"
+    for wrong in (f"2D07{ROOT}", f"0767{ROOT}", f"C067{ROOT}", f"2D67{ROOT}00", f"0462{ROOT}", f"2D62{ROOT}"):
         assert loading(module, 1, wrong, algorithm=algorithm) == "6A80"
     again = VirtualSam.open(module.path)
     (environment,) = (each for each in again.image.environments if each.algorithm == algorithm)
@@ -260,14 +335,15 @@ def test_the_own_key_locks(module: VirtualSam) -> None:
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
-def test_a_counters_module_proves_and_reads_only(level: int) -> None:
+def test_a_counters_module_proves_reads_and_takes_part_in_purchases_only(level: int) -> None:
     counter, agency = sam_image("990100", level, "counter"), sam_image("990100", level, "agency")
     for environment, version in zip(counter.environments, ("2.00", "3.00"), strict=True):
         tables = card_files(version)
         named = {key.psam_id: key.name for key in tables.keys.rows if key.psam_id is not None}
+        named |= dict.fromkeys((1, 2, 3), "DPK")
         names = {named[key.id] for key in environment.keys}
         assert {"IRK", "RKSSSE", "RK1DF04"} <= names
-        assert {name for name in names if not name.startswith("RK")} == {"IRK"}
+        assert {name for name in names if not name.startswith("RK")} == {"IRK", "DPK"}
         assert {key.usage >> 5 for key in environment.keys} == {level}
     names = {named[key.id] for key in agency.environments[1].keys}
     assert {"PUK", "STK", "UKSSSE", "IRK"} <= names
@@ -306,7 +382,7 @@ def test_a_file_whose_keys_cannot_be(tmp_path: Path, environments: tuple[Environ
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cla=st.sampled_from([0x00, 0x80, 0x84, 0xBF]) | st.integers(0, 0xFF),
-    ins=st.sampled_from([0xA4, 0xB0, 0x84, 0xC0, 0x82, 0xD4, 0xEC, 0xDE, 0xFA]) | st.integers(0, 0xFF),
+    ins=st.sampled_from([0xA4, 0xB0, 0x84, 0xC0, 0x82, 0xD4, 0xEC, 0xDE, 0xFA, 0x70, 0x72]) | st.integers(0, 0xFF),
     p1=st.integers(0, 0xFF),
     p2=st.sampled_from([0x00, 0x0A, 0x11]) | st.integers(0, 0xFF),
     data=st.binary(max_size=60),
