@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from protocols.events.keys import AuthenticationData, KeyRefusal, KeyStep, Mac, SessionKey
 from protocols.sscard import security
+from protocols.sscard.files import card_files, versions
 from server.errors import CentreError, number
 from server.keys.requests import MOST_REFUSED, MOST_WAITING, approve, audit, list_requests
 from server.keys.roots import Root
@@ -87,6 +88,20 @@ def test_an_agency_waits_for_an_operator(bench: Bench, agency: Counter, step: Ke
     request = wait_for_approval(agency, step)
     assert wait_for_approval(agency, step) == request
     assert asked(bench) == [request]
+
+
+UPDATE_KEYS = sorted(
+    {key.name for version in versions() for key in card_files(version).keys.rows if key.purpose == "updating"}
+)
+
+
+def test_no_update_key_of_any_version_is_for_a_counter(bench: Bench, counter: Counter, agency: Counter) -> None:
+    assert len(UPDATE_KEYS) > 30
+    for key in UPDATE_KEYS:
+        assert counter.ask(authentication("update", key)) == refused("key_not_for_counter")
+        assert counter.ask(authentication("read", key)) == refused("key_use_unknown")
+    assert asked(bench) == []
+    wait_for_approval(agency, authentication("update", UPDATE_KEYS[0]))
 
 
 @pytest.mark.parametrize(
