@@ -10,7 +10,9 @@ from host_bridge.card.errors import CardError
 from host_bridge.card.session import CardSession
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr, AtrError
+from protocols.iso7816.pps import DEFAULT_FI_DI, PpsError, agreed_speed, pps_request
 from protocols.iso7816.t0 import T0Error, T0Exchange, t0_command
+from protocols.iso7816.t1 import Block, BlockError, block_size
 from protocols.iso7816.tlv import TlvError, parse_tlvs
 from protocols.sscard.content import FileDecoder
 from protocols.sscard.files import Directory, File, card_files, versions
@@ -118,6 +120,25 @@ def contact_line(case: tuple[bytes, bytes]) -> None:
     assert len(exchange.response) <= (tpdu[4] or 256) + 2
 
 
+def answer_to_pps(case: tuple[int, bytes]) -> None:
+    """A card only ever agrees to what it was asked, or to the default speed."""
+    fi_di, answer = case
+    for protocol in (0, 1):
+        with contextlib.suppress(PpsError):
+            assert agreed_speed(pps_request(protocol, fi_di), answer) in (fi_di, DEFAULT_FI_DI)
+
+
+def a_block(case: tuple[bytes, bool]) -> None:
+    """A block of T=1 that is taken is taken whole, and says the same again."""
+    data, has_crc = case
+    try:
+        block = Block.from_bytes(data, has_crc)
+    except BlockError:
+        return
+    assert block.to_bytes(has_crc) == data
+    assert block_size(data[:3], has_crc) == len(data)
+
+
 @st.composite
 def item_and_value(draw: st.DrawFn) -> tuple[Item, bytes]:
     item = draw(st.one_of(st.sampled_from(ITEMS), st.sampled_from(WITH_PARTS)))
@@ -134,6 +155,12 @@ def file_and_records(draw: st.DrawFn) -> tuple[tuple[str, Directory, File], tupl
 
 SENT = tuple(map(bytes.fromhex, ("00A40000023F00", "00B2030406", "0084000008", "00200000", "0020000003000000")))
 HEARD = (*map(bytes.fromhex, ("B20304332E30309000", "A49000", "60DB9000", "845BA5609000")), b"\xb2" + bytes(300))
+PPS_ANSWERS = tuple(map(bytes.fromhex, ("FF1011FE", "FF109679", "FF00FF", "FF119679", "FF309600CF")))
+BLOCKS = tuple(
+    Block(0x00, pcb, inf).to_bytes(has_crc)
+    for pcb, inf in ((0x00, b"\x90\x00"), (0x20, bytes(254)), (0x81, b""), (0xC1, b"\xfe"), (0xE3, b"\x01"))
+    for has_crc in (False, True)
+)
 
 TARGETS = (
     Target("TLV", like(*RECORDS, FCI), tlvs),
@@ -142,4 +169,6 @@ TARGETS = (
     Target("item", item_and_value(), an_item),
     Target("content", file_and_records(), content),
     Target("T=0", st.tuples(like(*SENT), like(*HEARD)), contact_line),
+    Target("PPS", st.tuples(st.sampled_from((0x11, 0x13, 0x95, 0x96, 0x97)), like(*PPS_ANSWERS)), answer_to_pps),
+    Target("T=1", st.tuples(like(*BLOCKS), st.booleans()), a_block),
 )
