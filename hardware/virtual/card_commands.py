@@ -1,7 +1,6 @@
 """`ssc virtual card`: make, show and run simulated cards."""
 
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -15,7 +14,7 @@ from hardware.virtual.card_side import Chip
 from hardware.virtual.chips import chip_at, chip_of, with_fault
 from hardware.virtual.people import PersonFileError, gallery, load_person, make_card
 from hardware.virtual.test_card import TEST_SUFFIX, TestCard
-from hardware.virtual.vpcd import VpcdError, VpcdSlot
+from hardware.virtual.vpcd_command import Vpcd, run_in_pcscd
 from protocols.sscard.content import Content, FileDecoder
 from protocols.sscard.files import Directory, File
 from protocols.sscard.items import ItemError
@@ -126,10 +125,7 @@ def show(file: CardFile, as_json: Json = False) -> None:
 @app.command()
 def run(
     file: CardFile,
-    vpcd: Annotated[
-        str | None,
-        typer.Option(help="插入 pcscd 的虚拟读卡器 HOST:PORT，直到被终止 · Put it into this vpcd reader until ended"),
-    ] = None,
+    vpcd: Vpcd = None,
     fault: Annotated[
         str | None, typer.Option(help="故障，如 missing_record@DF04_EF05 · a fault of the chip, see card-faults.md")
     ] = None,
@@ -147,29 +143,8 @@ def run(
     """
     card = _test_card(file, as_json) if file.suffix == TEST_SUFFIX else _chip(file, fault, tear, as_json)
     if vpcd is not None:
-        _run_in_pcscd(card, vpcd, as_json)
-        return
+        run_in_pcscd(card, vpcd, _fail, as_json=as_json)
     answer_lines(card, sys.stdin, _fail, as_json=as_json)
-
-
-def _run_in_pcscd(card: Chip, address: str, as_json: bool) -> None:
-    """Ends with exit code 1 where the reader has gone or the card file has."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        _fail(f"不是 HOST:PORT · not HOST:PORT: {address}", as_json)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-    try:
-        with VpcdSlot(card, host, int(port)) as slot:
-            typer.echo(json.dumps({"ready": True, "vpcd": address}))
-            sys.stdout.flush()
-            slot.run()
-        typer.echo(sentence("vpcd_away", address=address), err=True)
-    except VpcdError as error:
-        typer.echo(sentence("vpcd_away", address=str(error)), err=True)
-    except CardFileError as error:
-        typer.echo(sentence("slot_card_unusable", reason=str(error)), err=True)
-    raise typer.Exit(1)
 
 
 def _open(path: Path, as_json: bool) -> VirtualCard:

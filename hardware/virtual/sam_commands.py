@@ -11,6 +11,7 @@ from hardware.virtual.apdu_lines import answer_lines
 from hardware.virtual.card_file import CardFileError
 from hardware.virtual.sam import VirtualSam
 from hardware.virtual.sam_file import SAM_SUFFIX, Role, sam_image
+from hardware.virtual.vpcd_command import Vpcd, run_in_pcscd
 
 REGION_DIGITS = 6
 
@@ -65,9 +66,14 @@ def show(file: SamFile, as_json: Json = False) -> None:
 
 
 @app.command()
-def run(file: SamFile, as_json: Json = False) -> None:
-    """运行 · Power the module on and answer APDUs: one in hexadecimal per line in, one answer per line out."""
+def run(file: SamFile, vpcd: Vpcd = None, as_json: Json = False) -> None:
+    """运行 · Power the module on and answer APDUs: one in hexadecimal per line in, one answer per line out.
+
+    With --vpcd the module is in a PC/SC reader instead; prints one JSON line when it is: {"ready": true, "vpcd": …}.
+    """
     module = _open(file, as_json)
+    if vpcd is not None:
+        run_in_pcscd(module, vpcd, _fail, as_json=as_json)
     answer_lines(module, sys.stdin, _fail, as_json=as_json)
 
 

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from hardware.virtual.processes import SSC, free_port
+from hardware.virtual.sam import VirtualSam
+from hardware.virtual.sam_file import sam_image
 from hardware.virtual.vpcd import VpcdError, VpcdSlot
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 
@@ -180,6 +182,18 @@ def test_the_command_puts_the_card_in_and_its_end_takes_it_out(driver: Driver, c
     assert driver.ask(SELECT_SSSE) == bytes.fromhex("611E")
     process.send_signal(signal.SIGTERM)
     assert driver.card.recv(1) == b""
+    assert process.communicate()[1] == ""
+    assert process.returncode == 0
+
+
+def test_a_security_module_is_put_in_too(driver: Driver, tmp_path: Path) -> None:
+    module = VirtualSam.create(tmp_path / "counter.sam", sam_image("990100", 3, "counter"))
+    command = [SSC, "virtual", "sam", "run", str(module.path), "--vpcd", f"127.0.0.1:{driver.port}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    driver.take_card()
+    assert driver.ask(ATR).hex().upper() == module.image.atr
+    assert driver.ask(SELECT_SSSE)[0] == 0x61
+    process.send_signal(signal.SIGTERM)
     assert process.communicate()[1] == ""
     assert process.returncode == 0
 
