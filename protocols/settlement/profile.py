@@ -19,6 +19,7 @@ from protocols.settlement.city_file import (
 from protocols.settlement.codes import Label
 from protocols.settlement.money import fen
 from protocols.settlement.split import SplitRules
+from protocols.sscard.pad import MAX_FORBIDDEN
 from protocols.sscard.pin import MAX_DIGITS, MIN_DIGITS
 
 INPATIENT = ("21", "22", "23", "24", "52")
@@ -194,6 +195,8 @@ class City:
             yield "no PIN of a card is as long as the shortest one allowed"
         if not all(map(_DEFAULT_PIN.fullmatch, self.default_pins)):
             yield "a default PIN is neither digits nor last_six"
+        if len(self.default_pins) > MAX_FORBIDDEN:
+            yield "there are more default PINs than a PIN pad compares"
 
     def _care_faults(self) -> Iterator[str]:
         provisional = value_of(self._file.offline.provisional, ())

@@ -349,6 +349,7 @@ RESET = {"reset_place": sourced(["所", "office"])}
         ({"pin": {"defaults": sourced(["last_four"])}}, "neither digits nor last_six"),
         ({"pin": {"defaults": sourced(["123"])}}, "neither digits nor last_six"),
         ({"pin": {"defaults": sourced(["１２３４"])}}, "neither digits nor last_six"),
+        ({"pin": {"defaults": sourced([f"{number:06}" for number in range(9)])}}, "more default PINs"),
         ({"offline": {"provisional": sourced([PROVISIONAL])}}, "nothing limits"),
         (
             {
