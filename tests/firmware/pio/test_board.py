@@ -444,10 +444,6 @@ def test_closing_leaves_no_card_powered_and_no_watchdog(bench: Bench) -> None:
     assert not bench.simulation.watchdog
 
 
-def test_a_board_that_has_the_pins_of_a_front_end_is_one() -> None:
-    assert Bench("").board.name == "pico_front_end"
-
-
 def test_a_front_end_is_told_the_class() -> None:
     bench = Bench("pico_front_end")
     bench.put(chip())
