@@ -3,9 +3,6 @@
 Like any matrix without diodes it shows four closed keys where three corners of a rectangle are pressed.
 """
 
-import contextlib
-import select
-import socket
 import threading
 import time
 from collections import deque
@@ -13,6 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
+from hardware.virtual.served_line import ServedLine
 from protocols.ccid.keypad import BACKSPACE, CANCEL, CLEAR, LAMPS, LAYOUT, OK
 
 NAMES = {**{str(digit): digit for digit in range(10)}, "ok": OK, "clear": CLEAR, "back": BACKSPACE, "cancel": CANCEL}
@@ -39,8 +37,8 @@ def press(*names: str, hold_s: float = HOLD_S, gap_s: float = GAP_S, bounces: in
     return [Phase(up, gap_s), *bounce, Phase(down, hold_s), *reversed(bounce)]
 
 
-class VirtualKeypad:
-    """Keys at the end of a socket, pressed one after the other while the reader waits for a PIN and looks at them.
+class VirtualKeypad(ServedLine):
+    """Keys that are pressed one after the other while the reader waits for a PIN and looks at them.
 
     `keys` are asked for when no other key is to be pressed. `lamps` is what is lit now, `lit` what was, in order.
     """
@@ -55,11 +53,9 @@ class VirtualKeypad:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """A key is held for `hold_s`, `gap_s` after the last one was let go, and bounces so often at either end."""
+        super().__init__("virtual keypad")
         self._keys, self._monotonic = keys, monotonic
         self._press = partial(press, hold_s=hold_s, gap_s=gap_s, bounces=bounces)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        host, port = self._listener.getsockname()
-        self.address = f"{host}:{port}"
         self.lamps = 0
         self.lit: list[int] = []
         self._busy = threading.Lock()
@@ -67,22 +63,6 @@ class VirtualKeypad:
         self._began: float | None = None
         self._over = False
         self._down: frozenset[int] = frozenset()
-        self._connected = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Harmless when stopped."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._listener.close()
-
-    def wait_connected(self, timeout_s: float) -> bool:
-        return self._connected.wait(timeout_s)
 
     def press(self, *names: str) -> None:
         """One key after the other; `135790` stands for its digits."""
@@ -101,25 +81,18 @@ class VirtualKeypad:
         with self._busy:
             return not self._phases
 
-    def _serve(self) -> None:
-        client: socket.socket | None = None
-        with contextlib.suppress(OSError):
-            while not self._stopping.is_set():
-                heard = client or self._listener
-                if not select.select([heard], [], [], LOOK_S)[0]:
-                    continue
-                if client is None:
-                    client = self._listener.accept()[0]
-                    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    self._connected.set()
-                    continue
-                data = client.recv(256)
-                if not data:
-                    break
-                with self._busy:
-                    client.sendall(bytes(self._take(value) for value in data if not self._light(value)))
-        if client is not None:
-            client.close()
+    # The thread
+
+    def _go_on(self) -> float:
+        return LOOK_S
+
+    def _take(self, data: bytes) -> None:
+        with self._busy:
+            answer = bytes(self._scan(value) for value in data if not self._light(value))
+        self._send(answer)
+
+    def _end(self) -> None:
+        self.lamps = 0
 
     def _light(self, value: int) -> bool:
         """Whether this byte was for the lamps."""
@@ -129,7 +102,7 @@ class VirtualKeypad:
         self.lit.append(self.lamps)
         return True
 
-    def _take(self, rows: int) -> int:
+    def _scan(self, rows: int) -> int:
         """The columns that these rows pull; the fingers move when a scan begins."""
         if rows & 1:
             self._move()

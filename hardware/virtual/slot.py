@@ -1,9 +1,6 @@
 """A card slot made of a folder: the one file in it named as in `SUFFIXES` is the card (`protocols.iso7816.line`)."""
 
 import logging
-import select
-import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -13,6 +10,7 @@ from typing import NamedTuple, Self
 from hardware.virtual.card import CardFileError, VirtualCard
 from hardware.virtual.card_side import CardSide, Chip
 from hardware.virtual.line_faults import Fault, Faults, Sent
+from hardware.virtual.served_line import ServedLine
 from hardware.virtual.test_card import TestCard
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import CLASS_A
@@ -40,8 +38,6 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".card", ".sam", ".test")
 LOOK_EVERY_S = 0.025
-SENDS_WITHIN_S = 5.0
-CHUNK = 4096
 BURST, BURST_EVERY_S = 16, 0.005
 RUNNING = VCC | CLK | RST
 
@@ -67,8 +63,8 @@ class CardFile(NamedTuple):
         return cls(path, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
-class VirtualSlot:
-    """Serves one contact-line client at a time on `address`, from its own thread.
+class VirtualSlot(ServedLine):
+    """Serves the contact line.
 
     Two card files are no card; a file that makes no card neither. `say` hears the reason in a sentence.
     `faults` are how its cards misbehave, from the moment each is put in.
@@ -81,15 +77,9 @@ class VirtualSlot:
         say: Callable[[str], None] = logger.warning,
         faults: Iterable[Fault] = (),
     ) -> None:
+        super().__init__("virtual slot")
         self._folder, self._open_card, self._say = folder, open_card, say
         self._faults = tuple(faults)
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
-        host, port = self._listener.getsockname()
-        self.address = f"{host}:{port}"
-        self._thread = threading.Thread(target=self._serve, name="virtual slot", daemon=True)
-        self._stopping = threading.Event()
-        self._connected = threading.Event()
-        self._client: socket.socket | None = None
         self._parser = LineParser()
         self._said = ""
         self._looked = 0.0
@@ -102,57 +92,25 @@ class VirtualSlot:
         self._icc_class = CLASS_A
         self._waiting: deque[tuple[float, Sent]] = deque()
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Close the line and wait for the thread."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._listener.close()
-
-    def wait_connected(self, timeout_s: float) -> bool:
-        """Whether a reader has come to the line in time."""
-        return self._connected.wait(timeout_s)
-
     # The thread
 
-    def _serve(self) -> None:
-        while not self._stopping.is_set():
-            self._look()
-            self._deliver()
-            heard = self._client or self._listener
-            if not select.select([heard], [], [], self._patience())[0]:
-                continue
-            if self._client is None:
-                self._accept()
-            else:
-                self._hear()
-        self._hang_up()
-
-    def _patience(self) -> float:
-        """Until the folder is to be looked at, or the card has something to say."""
+    def _go_on(self) -> float:
+        self._look()
+        self._deliver()
         if not self._waiting:
             return LOOK_EVERY_S
         return min(LOOK_EVERY_S, max(self._waiting[0][0] - time.monotonic(), BURST_EVERY_S))
 
-    def _accept(self) -> None:
-        self._client, _ = self._listener.accept()
-        self._client.settimeout(SENDS_WITHIN_S)
-        self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _begin(self) -> None:
         self._parser = LineParser()
         self._send(message(PRESENT, self._chip is not None))
-        self._connected.set()
 
-    def _hear(self) -> None:
+    def _take(self, data: bytes) -> None:
         try:
-            data = self._client.recv(CHUNK) if self._client else b""
             found = self._parser.feed(data)
-        except (OSError, LineError):
-            data, found = b"", []
-        if not data:
+        except LineError:
             self._hang_up()
+            return
         for kind, value in found:
             if kind == CONTACTS:
                 self._set_contacts(value)
@@ -163,23 +121,11 @@ class VirtualSlot:
             elif kind == CHARACTER:
                 self._take_character(value)
 
-    def _hang_up(self) -> None:
-        if self._client is not None:
-            self._client.close()
-        self._client = None
-        self._connected.clear()
+    def _end(self) -> None:
         self._contacts = CONTACTS_OFF
         self._speed = DEFAULT_FI_DI
         self._icc_class = CLASS_A
         self._waiting.clear()
-
-    def _send(self, data: bytes) -> None:
-        if self._client is None:
-            return
-        try:
-            self._client.sendall(data)
-        except OSError:
-            self._hang_up()
 
     # The folder
 
