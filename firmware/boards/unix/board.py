@@ -1,10 +1,10 @@
 """The unix board: under MicroPython's unix port and under CPython."""
 
 import select
-import socket
 import sys
 
 from firmware.board import Board
+from firmware.boards.unix.connection import connect
 from firmware.boards.unix.keypad import KeypadSocket, SocketIndicator, SocketKeypad
 from firmware.contact_line import CharacterDamaged, ContactLine, HostLine, LineLost
 from firmware.indicator import Indicator
@@ -42,21 +42,14 @@ MAX_HELD = 1024
 CHUNK = 512
 KEYPAD = "keypad"
 POLLED_CHUNKS = 8  # a card that never stops sending must not hold up the host
-IPPROTO_TCP = 6
-TCP_NODELAY = 1
 
 
 class SocketLine(ContactLine):
     """The contact line to a virtual slot (`protocols.iso7816.line`); `LineLost` whenever it closes."""
 
-    def __init__(self, host: str, port: int, classes: int) -> None:
+    def __init__(self, address: str, classes: int) -> None:
         self.classes = classes
-        self.socket = socket.socket()
-        try:
-            self.socket.connect(socket.getaddrinfo(host, port)[0][-1])
-        except OSError:
-            raise LineLost("no virtual slot listens")  # noqa: B904 - MicroPython does not chain
-        self.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        self.socket = connect(address, "virtual slot")
         self._poll = select.poll()
         self._poll.register(self.socket, select.POLLIN)
         self._parser = LineParser()
@@ -201,9 +194,9 @@ class UnixBoard(Board):
         classes = classes_of(settings.pop("classes")) if "classes" in settings else EVERY_CLASS
         self.indicator = Indicator()
         if KEYPAD in settings:
-            wires = KeypadSocket(*_host_and_port(settings.pop(KEYPAD)))
+            wires = KeypadSocket(settings.pop(KEYPAD))
             self.keypad, self.indicator = SocketKeypad(wires), SocketIndicator(wires)
-        lines = [_connect(argument, classes) for argument in arguments if "=" not in argument]
+        lines = [SocketLine(argument, classes) for argument in arguments if "=" not in argument]
         self.contact_lines = tuple(lines)
         self.host_line = StandardStreams()
         self.limits = _limits(settings)
@@ -214,16 +207,6 @@ class UnixBoard(Board):
 
     def wait(self, limit_ms: int) -> None:
         self._any.poll(limit_ms)
-
-
-def _connect(address: str, classes: int) -> SocketLine:
-    host, port = _host_and_port(address)
-    return SocketLine(host, port, classes)
-
-
-def _host_and_port(address: str) -> "tuple[str, int]":
-    host, port = address.split(":")
-    return host, int(port)
 
 
 def _limits(settings: "dict[str, str]") -> Limits:

@@ -1,26 +1,17 @@
 """The keypad and lamps of the unix board: a socket to a virtual keypad (`protocols.ccid.keypad`)."""
 
-import socket
-
+from firmware.boards.unix.connection import connect
 from firmware.contact_line import LineLost
 from firmware.indicator import Indicator
 from firmware.keypad import Keypad
 from protocols.ccid.keypad import LAMPS
 
-IPPROTO_TCP = 6
-TCP_NODELAY = 1
-
 
 class KeypadSocket:
     """The wires to keys and lamps; `LineLost` whenever they are gone."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._socket = socket.socket()
-        try:
-            self._socket.connect(socket.getaddrinfo(host, port)[0][-1])
-        except OSError:
-            raise LineLost("no virtual keypad listens")  # noqa: B904 - MicroPython does not chain
-        self._socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    def __init__(self, address: str) -> None:
+        self._socket = connect(address, "virtual keypad")
 
     def write(self, value: int) -> None:
         try:
