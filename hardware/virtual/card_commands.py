@@ -18,7 +18,6 @@ from hardware.virtual.vpcd_command import Vpcd, run_in_pcscd
 from protocols.sscard.content import Content, FileDecoder
 from protocols.sscard.files import Directory, File
 from protocols.sscard.items import ItemError
-from protocols.texts.catalogue import sentence
 
 HIDDEN_PIN = "******"
 

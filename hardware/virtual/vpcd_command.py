@@ -10,8 +10,8 @@ import typer
 
 from hardware.virtual.card_file import CardFileError
 from hardware.virtual.card_side import Chip
-from hardware.virtual.slot import sentence
 from hardware.virtual.vpcd import VpcdError, VpcdSlot
+from protocols.texts.catalogue import sentence
 
 Vpcd = Annotated[
     str | None,
