@@ -19,6 +19,7 @@ from protocols.ccid.service import (
     ERROR_WRONG_BOARD,
     MANIFEST,
     MANIFEST_FILE,
+    MAX_MANIFEST,
     FileFact,
     ServiceError,
     version_of,
@@ -26,7 +27,6 @@ from protocols.ccid.service import (
 
 LOWEST_FLOOR = "0.0.0"
 TRIAL_STARTS = 3
-MAX_MANIFEST = 16384
 PATH_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/."
 
 
@@ -182,13 +182,15 @@ class Update:
 
 
 def read_manifest(data: bytes) -> "tuple[str, str, list[FileFact]]":
-    """Board, version and files; `ServiceError`."""
+    """Board, version and files; `ServiceError` for any other bytes."""
     try:
         manifest = json.loads(data)
         facts = [FileFact(each["path"], each["size"], bytes.fromhex(each["sha256"])) for each in manifest["files"]]
         inside = all(_is_path(fact.path) and fact.size >= 0 for fact in facts)
         board, version = manifest["board"], manifest["version"]
-    except (ValueError, KeyError, TypeError, AttributeError):
+        version_of(version)
+        version_of(manifest["floor"])
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):  # the last where it is nested too deep
         raise ServiceError("no manifest")  # noqa: B904 - MicroPython does not chain
     if not facts or not inside:
         raise ServiceError("no files, or not inside the slot")

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from host_bridge.readers.reader import ReaderError
-from host_bridge.readers.service import ReaderService, ServiceRefused
+from host_bridge.readers.service import NotOurs, ReaderService, ServiceRefused
 from protocols.ccid.service import (
     ERROR_BAD_FILE,
     FILE_SLOTS,
@@ -20,6 +20,7 @@ from protocols.ccid.service import (
     UPDATE_FINISH,
     UPDATE_WRITE,
     Hello,
+    ServiceError,
     version_of,
 )
 from protocols.release.bundle import Bundle
@@ -74,7 +75,11 @@ class Updater:
             raise UpdateError("reader_not_updatable")
         if hello.board != manifest.board:
             raise UpdateError("reader_update_wrong_board", board=hello.board, wanted=manifest.board)
-        if version_of(manifest.version) < version_of(hello.floor):
+        try:
+            below = version_of(manifest.version) < version_of(hello.floor)
+        except ServiceError as error:
+            raise NotOurs(str(error)) from None
+        if below:
             raise UpdateError("reader_update_below_floor", version=manifest.version, floor=hello.floor)
         if hello.on_trial and hello.digest != manifest.digest:
             raise UpdateError("reader_update_on_trial", version=hello.version)

@@ -34,6 +34,7 @@ MANIFEST_FILE = "manifest.json"  # in a release and in a file slot
 MANIFEST = 0  # which of the files; the n-th in the manifest is n
 LENGTH_SIZE = 4
 MAX_WRITE = MAX_DATA - len(ESCAPE_SERVICE) - 7
+MAX_MANIFEST = 16384
 
 # bError of refusals
 ERROR_NOT_UPDATABLE = 0x81  # the firmware runs from no file slot
@@ -51,6 +52,8 @@ FILE_SLOTS = ("a", "b")
 
 # Kinds of events
 STARTED, CARD_IN, CARD_OUT, COMMAND_REFUSED = range(4)
+
+DIGITS = "0123456789"
 
 _HELLO = "<BBBBIQ32s"
 _FILE = "<I32s"
@@ -202,7 +205,7 @@ class FileFact(Frozen):
 def version_of(text: str) -> "tuple[int, int, int]":
     """`MAJOR.MINOR.PATCH` as numbers that compare; `ServiceError`."""
     parts = text.split(".")
-    if len(parts) != 3 or not all(part.isdigit() and len(part) <= 4 for part in parts):
+    if len(parts) != 3 or not all(0 < len(part) <= 4 and all(each in DIGITS for each in part) for part in parts):
         raise ServiceError("no version: %r" % text)
     return int(parts[0]), int(parts[1]), int(parts[2])
 

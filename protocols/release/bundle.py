@@ -10,17 +10,20 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from protocols.ccid.service import MANIFEST_FILE, FileFact, digest_of, version_of
+from protocols.ccid.service import MANIFEST_FILE, MAX_MANIFEST, FileFact, digest_of, version_of
 
 SIGNATURE_FILE = "manifest.sig"
 SIGNED = b"ssc-firmware-1"
 """Before the manifest's bytes in what is signed (Ed25519, RFC 8032)."""
 MAX_FILE = 1 << 20
+MAX_FILES = 1 << 22
+"""Bytes of all files together."""
+METHODS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 EARLIEST = 1980, 1, 1, 0, 0, 0
 """The time of every file, so that the same release is the same bytes."""
 
-Version = Annotated[str, msgspec.Meta(pattern=r"^\d{1,4}\.\d{1,4}\.\d{1,4}$")]
-Path = Annotated[str, msgspec.Meta(pattern=r"^(firmware|protocols)(/[A-Za-z0-9_]+)+\.m?py$")]
+Version = Annotated[str, msgspec.Meta(pattern=r"^\d{1,4}\.\d{1,4}\.\d{1,4}\Z")]
+Path = Annotated[str, msgspec.Meta(pattern=r"^(firmware|protocols)(/[A-Za-z0-9_]+)+\.m?py\Z")]
 
 
 class BundleError(ValueError):
@@ -63,14 +66,21 @@ class Bundle(NamedTuple):
 
 
 def manifest_of(files: dict[str, bytes], board: str, version: str, floor: str) -> Manifest:
-    """`BundleError` where a version is none, or the floor is above it."""
+    """`BundleError` where a version is none, the floor is above it, or the files are too many for a reader."""
     try:
         if version_of(floor) > version_of(version):
             raise BundleError(f"the floor {floor} is above version {version}")
     except ValueError as error:
         raise BundleError(str(error)) from None
     listed = [ManifestFile(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in sorted(files.items())]
-    return Manifest(board, tuple(listed), floor, version)
+    manifest = Manifest(board, tuple(listed), floor, version)
+    _check_size(manifest.to_bytes())
+    return manifest
+
+
+def _check_size(signed: bytes) -> None:
+    if len(signed) > MAX_MANIFEST:
+        raise BundleError(f"{MANIFEST_FILE} is longer than a reader takes")
 
 
 def write_bundle(manifest: Manifest, files: dict[str, bytes], key: Ed25519PrivateKey) -> bytes:
@@ -96,6 +106,7 @@ def read_bundle(data: bytes, key: Ed25519PublicKey) -> Bundle:
         manifest = msgspec.json.decode(signed, type=Manifest)
     except msgspec.MsgspecError as error:
         raise BundleError(f"{MANIFEST_FILE}: {error}") from None
+    _check_size(signed)
     if manifest.to_bytes() != signed:
         raise BundleError(f"{MANIFEST_FILE} is not canonical")
     if content.keys() != {each.path for each in manifest.files} or len(content) != len(manifest.files):
@@ -111,8 +122,14 @@ def _unzipped(data: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             found = archive.infolist()
-            if any(each.file_size > MAX_FILE for each in found):
-                raise BundleError("a file is too large")
+            if sum(each.file_size for each in found) > MAX_FILES:
+                raise BundleError("it is too large")
+            if any(each.compress_type not in METHODS for each in found):
+                raise BundleError("it is compressed in another way than releases are")
+            if len({each.filename for each in found}) != len(found):
+                raise BundleError("a file is in it twice")
             return {each.filename: archive.read(each) for each in found}
+    except BundleError:
+        raise
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise BundleError(f"no zip: {type(error).__name__}") from None

@@ -22,9 +22,9 @@ from hardware.virtual.slot import VirtualSlot
 from host_bridge.readers.commands import app
 from host_bridge.readers.reader import ReaderUnavailable
 from host_bridge.readers.serial_link import SerialLink
-from host_bridge.readers.service import ReaderService, SerialEscapes
+from host_bridge.readers.service import NotOurs, ReaderService, SerialEscapes
 from host_bridge.readers.update import Updater
-from protocols.ccid.service import Hello
+from protocols.ccid.service import HELLO, PROTOCOL_VERSION, Hello, request
 from protocols.release.bundle import manifest_of, read_bundle, write_bundle
 from tests.firmware.rig import demand
 
@@ -264,3 +264,25 @@ def test_a_reader_without_file_slots_says_so(
     start_reader()
     shown = said("update", f"serial:{link}", releases.make("0.2.0"), "--key", str(keys / "public.pem"), code=1)
     assert shown["error"]["key"] == "reader_not_updatable"
+
+
+class Says:
+    """A reader that answers everything with this."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+
+    def escape(self, data: bytes) -> bytes:
+        assert data == request(HELLO), "nothing is sent to it"
+        return self._answer
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_reader_whose_floor_is_no_version_is_not_ours() -> None:
+    key, files = Ed25519PrivateKey.generate(), {"firmware/main.py": b""}
+    release = write_bundle(manifest_of(files, "unix", "0.2.0", FLOOR), files, key)
+    hello = Hello(PROTOCOL_VERSION, 1, False, 0, 1, 0, bytes(32), "0.1.0", "unix", "a", "power", "none")
+    with pytest.raises(NotOurs):
+        Updater(ReaderService(Says(hello.to_bytes())), read_bundle(release, key.public_key())).update()

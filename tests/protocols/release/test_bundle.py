@@ -63,6 +63,7 @@ UNFIT: dict[str, dict[str, bytes | None]] = {
     "signed as something else": {"manifest.sig": KEY.sign(MANIFEST.to_bytes())},
     "an unknown field": signed_anew(more=1),
     "a strange version": signed_anew(version="0.3"),
+    "a version and a line": signed_anew(version="0.3.0\n"),
     "a path outside": signed_anew(files=[{"path": "firmware/../main.py", "size": 3, "sha256": ABC}]),
     "a file twice": signed_anew(files=[{"path": "firmware/main.py", "sha256": ABC, "size": 3}] * 2),
 }
@@ -72,6 +73,35 @@ UNFIT: dict[str, dict[str, bytes | None]] = {
 def test_a_release_that_was_touched_is_refused(name: str) -> None:
     with pytest.raises(BundleError):
         read_bundle(rezipped(UNFIT[name]), KEY.public_key())
+
+
+def zipped(files: list[tuple[str, bytes]], method: int) -> bytes:
+    found = io.BytesIO()
+    with zipfile.ZipFile(found, "w", method) as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+    return found.getvalue()
+
+
+MAIN = ("firmware/main.py", b"abc")
+NO_RELEASES = {
+    "too large": ([(f"firmware/{number}.py", bytes(1 << 20)) for number in range(5)], zipfile.ZIP_DEFLATED),
+    "twice": ([MAIN, MAIN], zipfile.ZIP_DEFLATED),
+    "compressed": ([MAIN], zipfile.ZIP_LZMA),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("why", NO_RELEASES)
+def test_what_no_release_is_is_refused_before_it_is_unpacked(why: str) -> None:
+    files, method = NO_RELEASES[why]
+    with pytest.raises(BundleError, match=why):
+        read_bundle(zipped(files, method), KEY.public_key())
+
+
+def test_a_release_has_no_more_files_than_a_reader_takes() -> None:
+    with pytest.raises(BundleError, match="longer"):
+        manifest_of({f"firmware/{number:04}.py": b"" for number in range(200)}, "pico", "0.3.0", "0.2.0")
 
 
 def test_signed_but_not_canonical_is_refused() -> None:
