@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from hardware.virtual.card import VirtualCard
+from hardware.virtual.card_file import Pin
 from hardware.virtual.card_side import Chip
 from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.line_faults import Fault
@@ -22,6 +24,19 @@ def slot_folder(tmp_path: Path) -> Path:
     folder.mkdir()
     make_card(load_person(DEFAULT_PERSON), folder / "employee.card")
     return folder
+
+
+@pytest.fixture
+def card(slot_folder: Path) -> Path:
+    """The file that is the card in the slot."""
+    return slot_folder / "employee.card"
+
+
+def pin_of(card: Path) -> Pin:
+    """As the card file has it now."""
+    pin = VirtualCard.open(card).image.pin
+    assert pin is not None
+    return pin
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardMute, CardRemoved, Reader, ReaderUnavailable
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from tests.firmware.rig import demand as demand_interpreter
-from tests.host_bridge.readers.conftest import StartReader
+from tests.host_bridge.readers.conftest import StartReader, pin_of
 from tests.pcscd import Pcscd, card_present, demand
 
 READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
@@ -190,8 +190,7 @@ def test_a_pin_is_entered_at_the_reader_behind_the_bridge(
         keypad.press("9999", "ok")
         with pytest.raises(PinWrong):
             verify_at_pad(session, pad, PinRules())
-        pin = VirtualCard.open(slot_folder / "employee.card").image.pin
-        assert pin is not None
+        pin = pin_of(slot_folder / "employee.card")
         assert pin.tries == 2
         keypad.press(pin.digits, "ok")
         verify_at_pad(session, pad, PinRules())

@@ -28,6 +28,7 @@ from protocols.ccid.messages import GET_SLOT_STATUS, Command
 from protocols.ccid.serial_frame import frame
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.texts.catalogue import texts
+from tests.host_bridge.readers.conftest import pin_of
 from tests.host_bridge.readers.hostile_wire import HostileWire, Spoil, well
 
 READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
@@ -97,12 +98,6 @@ def host_on(line: Path) -> Iterator[SerialReader]:
         yield reader
 
 
-def tries_in(path: Path) -> int:
-    pin = VirtualCard.open(path).image.pin
-    assert pin is not None
-    return pin.tries
-
-
 def test_each_line_is_one_slot(bridge: Running, slot_folder: Path, sam_folder: Path) -> None:
     with host_on(bridge.card) as first, host_on(bridge.sam) as second:
         card, sam = first.connect(), second.connect()
@@ -110,7 +105,7 @@ def test_each_line_is_one_slot(bridge: Running, slot_folder: Path, sam_folder: P
         assert sam.atr.to_bytes() == VirtualCard.open(sam_folder / "retired.card").reset()
         assert card.transmit(READ_VERSION) == sam.transmit(READ_VERSION) == VERSION
         assert sam.transmit(WRONG_PIN).sw == 0x63C2
-    assert tries_in(slot_folder / "employee.card") == 3
+    assert pin_of(slot_folder / "employee.card").tries == 3
 
 
 class Every:
@@ -166,7 +161,7 @@ def test_a_line_that_spoils_bytes_is_hidden_and_nothing_is_done_twice(
             assert card.transmit(READ_VERSION) == VERSION
         wire.spoil, wire.spoil_out = First(corrupted), well
         assert card.transmit(WRONG_PIN).sw == 0x63C2
-    assert tries_in(slot_folder / "employee.card") == 2
+    assert pin_of(slot_folder / "employee.card").tries == 2
 
 
 def test_a_cable_pulled_within_an_answer(bridge: Running, wire: HostileWire) -> None:

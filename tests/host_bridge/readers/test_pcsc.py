@@ -26,6 +26,7 @@ from host_bridge.readers.commands import app
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, Reader, ReaderInUse, ReaderUnavailable
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.sscard.pin import pin_block
+from tests.host_bridge.readers.conftest import pin_of
 from tests.pcscd import READERS, CardInReader, Pcscd, card_present, demand
 
 FIRST, SECOND = READERS
@@ -79,12 +80,6 @@ def reader() -> Iterator[Reader]:
     opened.close()
 
 
-def digits(card: Path) -> str:
-    pin = VirtualCard.open(card).image.pin
-    assert pin is not None
-    return pin.digits
-
-
 def pin_open(session: CardSession) -> bool:
     """Whether the chip counts the PIN as verified."""
     try:
@@ -106,7 +101,7 @@ def test_a_card_is_read_and_its_pin_verified(insert: Insert, reader: Reader, car
     assert session.read_issuer().version == "2.00"
     assert session.pin_tries() == 3
     assert not pin_open(session)
-    session.verify_pin(bytearray(digits(cards["employee"]), "ascii"))
+    session.verify_pin(bytearray(pin_of(cards["employee"]).digits, "ascii"))
     assert pin_open(session)
 
 
@@ -136,7 +131,7 @@ def test_reset_forgets_the_pin(insert: Insert, reader: Reader, cards: dict[str, 
     insert()
     connection = reader.connect()
     session = CardSession(connection)
-    session.verify_pin(bytearray(digits(cards["employee"]), "ascii"))
+    session.verify_pin(bytearray(pin_of(cards["employee"]).digits, "ascii"))
     assert pin_open(session)
     assert connection.reset() == connection.atr
     assert not pin_open(CardSession(connection))
@@ -148,7 +143,7 @@ def test_disconnect_powers_off_so_that_the_next_program_finds_the_pin_forgotten(
     insert()
     connection = reader.connect()
     session = CardSession(connection)
-    session.verify_pin(bytearray(digits(cards["employee"]), "ascii"))
+    session.verify_pin(bytearray(pin_of(cards["employee"]).digits, "ascii"))
     assert pin_open(session)
     for _ in range(2):
         connection.disconnect()
@@ -163,7 +158,7 @@ def test_a_connection_starts_cold_whatever_another_program_left(
     insert: Insert, reader: Reader, cards: dict[str, Path]
 ) -> None:
     insert()
-    pin = pin_block(bytearray(digits(cards["employee"]), "ascii"))
+    pin = pin_block(bytearray(pin_of(cards["employee"]).digits, "ascii"))
     with stranger_connected("SHARED", leave="LEAVE") as transmit:
         assert transmit(f"00200000{len(pin):02X}{pin.hex()}") == bytes.fromhex("9000")
         assert transmit("00A4000002DF04")[-2:-1] == b"\x61"

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from hardware.virtual.card import VirtualCard
 from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.processes import wait_until
 from hardware.virtual.reader import MICROPYTHON
@@ -19,7 +18,7 @@ from host_bridge.readers.reader import CardRemoved, Reader
 from protocols.ccid.keypad import GREEN
 from protocols.iso7816.apdu import CommandApdu
 from protocols.sscard.pad import PadLimits
-from tests.host_bridge.readers.conftest import StartReader
+from tests.host_bridge.readers.conftest import StartReader, pin_of
 from tests.pcscd import Pcscd, card_present
 
 pytestmark = pytest.mark.parametrize("interpreter", [MICROPYTHON], indirect=True)
@@ -43,17 +42,6 @@ def reader(daemon: Pcscd, start_reader: StartReader, link: Path, keypad: Virtual
     opened.close()
 
 
-@pytest.fixture
-def card(slot_folder: Path) -> Path:
-    return slot_folder / "employee.card"
-
-
-def pin_of(card: Path) -> str:
-    pin = VirtualCard.open(card).image.pin
-    assert pin is not None
-    return pin.digits
-
-
 def opened(reader: Reader) -> tuple[CardSession, PinPad]:
     session = CardSession(reader.connect())
     pad = pad_of(reader)
@@ -62,7 +50,7 @@ def opened(reader: Reader) -> tuple[CardSession, PinPad]:
 
 
 def test_a_pin_is_verified_and_changed_through_pcscd(reader: Reader, keypad: VirtualKeypad, card: Path) -> None:
-    old = pin_of(card)
+    old = pin_of(card).digits
     session, pad = opened(reader)
     keypad.press("9999", "ok")
     with pytest.raises(PinWrong):
@@ -72,7 +60,7 @@ def test_a_pin_is_verified_and_changed_through_pcscd(reader: Reader, keypad: Vir
     assert session.read_file("DF04", "EF05")
     keypad.press(old, "ok", NEW_PIN, "ok", NEW_PIN, "ok")
     change_at_pad(session, pad, RULES)
-    assert pin_of(card) == NEW_PIN
+    assert pin_of(card).digits == NEW_PIN
 
 
 def test_what_comes_to_no_pin_has_the_words_of_part_10(reader: Reader, keypad: VirtualKeypad) -> None:

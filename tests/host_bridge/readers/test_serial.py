@@ -18,7 +18,7 @@ from host_bridge.readers.serial import SerialReader
 from host_bridge.readers.serial_link import Port, open_port
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.status import SW_AUTHENTICATION_BLOCKED, SW_SUCCESS
-from tests.host_bridge.readers.conftest import StartReader
+from tests.host_bridge.readers.conftest import StartReader, pin_of
 
 WITHIN_S = 20.0
 SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))
@@ -42,12 +42,6 @@ def converse(connection: CardConnection) -> None:
     assert (fci.data[:-1], fci.sw) == (FCI[:-1], SW_SUCCESS)
     assert connection.transmit(CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=256)) == ResponseApdu(b"", 0x6C06)
     assert connection.transmit(CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)) == ResponseApdu(VERSION, SW_SUCCESS)
-
-
-def tries_in(path: Path) -> int:
-    pin = VirtualCard.open(path).image.pin
-    assert pin is not None
-    return pin.tries
 
 
 @pytest.fixture
@@ -228,7 +222,7 @@ def test_a_bad_line_gives_right_answers_or_none_and_uses_no_try_twice(
         try:
             connection = reader.connect()
             converse(connection)
-            before = tries_in(card)
+            before = pin_of(card).tries
             if before == 0:
                 break
             asked += 1
@@ -237,8 +231,8 @@ def test_a_bad_line_gives_right_answers_or_none_and_uses_no_try_twice(
             continue
         answered += 1
         assert response.sw == 0x63C0 | before - 1
-        assert tries_in(card) == before - 1
-    assert 3 - asked <= tries_in(card) <= 3 - answered
+        assert pin_of(card).tries == before - 1
+    assert 3 - asked <= pin_of(card).tries <= 3 - answered
     reader.close()
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from hardware.virtual import reader as reader_module
-from hardware.virtual.card import VirtualCard
 from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.processes import wait_until
 from hardware.virtual.reader import MICROPYTHON
@@ -21,7 +20,7 @@ from host_bridge.readers.serial_link import Port, SerialLink, open_port
 from host_bridge.readers.service import ReaderService, SerialEscapes
 from host_bridge.readers.trace_command import exchanges_in
 from protocols.ccid.keypad import GREEN
-from tests.host_bridge.readers.conftest import StartReader
+from tests.host_bridge.readers.conftest import StartReader, pin_of
 
 ROOT = Path(__file__).parents[3]
 NEW_PIN = "9753186"
@@ -97,17 +96,6 @@ def line(start_reader: StartReader, link: Path, keypad: VirtualKeypad) -> Iterat
     found.reader.close()
 
 
-@pytest.fixture
-def card(slot_folder: Path) -> Path:
-    return slot_folder / "employee.card"
-
-
-def pin_of(card: Path) -> str:
-    pin = VirtualCard.open(card).image.pin
-    assert pin is not None
-    return pin.digits
-
-
 def opened(line: Line) -> tuple[CardSession, PinPad]:
     session = CardSession(line.reader.connect())
     pad = pad_of(line.reader)
@@ -122,14 +110,14 @@ def waits(keypad: VirtualKeypad) -> bool:
 def test_no_digit_crosses_the_line_while_a_pin_is_verified_and_changed(
     line: Line, keypad: VirtualKeypad, card: Path
 ) -> None:
-    old = pin_of(card)
+    old = pin_of(card).digits
     session, pad = opened(line)
     keypad.press(old, "ok")
     assert verify_at_pad(session, pad, RULES) is False
     assert session.read_file("DF04", "EF05")
     keypad.press(old, "ok", NEW_PIN, "ok", NEW_PIN, "ok")
     change_at_pad(session, pad, RULES)
-    assert pin_of(card) == NEW_PIN
+    assert pin_of(card).digits == NEW_PIN
     keypad.press(old, "ok")
     with pytest.raises(PinWrong):
         verify_at_pad(session, pad, RULES)
@@ -166,9 +154,9 @@ def leak(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("interpreter", [MICROPYTHON], indirect=True)
 def test_a_firmware_that_echoes_digits_is_heard(leak: str, line: Line, keypad: VirtualKeypad, card: Path) -> None:
     session, pad = opened(line)
-    keypad.press(pin_of(card), "ok")
+    keypad.press(pin_of(card).digits, "ok")
     verify_at_pad(session, pad, PinRules())
-    assert leak in line.heard(pin_of(card))
+    assert leak in line.heard(pin_of(card).digits)
 
 
 def test_a_trace_taken_meanwhile_has_the_command_but_neither_the_pin_nor_its_length(
@@ -181,17 +169,17 @@ def test_a_trace_taken_meanwhile_has_the_command_but_neither_the_pin_nor_its_len
     pad = pad_of(reader)
     assert pad is not None
     service.start_trace(60)
-    keypad.press(pin_of(card), "ok")
+    keypad.press(pin_of(card).digits, "ok")
     verify_at_pad(session, pad, RULES)
     (verify,) = [each for each in exchanges_in(service.trace()[1]) if each.has_pin]
     assert (verify.header, verify.masked, verify.sw.hex()) == ("00 20 00 00 **", True, "9000")
     assert verify.data_sent == bytes(1), "of any PIN"
-    assert pin_of(card) not in repr(service.events())
+    assert pin_of(card).digits not in repr(service.events())
     reader.close()
 
 
 def test_what_the_holder_does_has_the_names_of_every_pad(line: Line, keypad: VirtualKeypad, card: Path) -> None:
-    old = pin_of(card)
+    old = pin_of(card).digits
     session, pad = opened(line)
     keypad.press("12", "cancel")
     with pytest.raises(PinCancelled):
@@ -202,14 +190,14 @@ def test_what_the_holder_does_has_the_names_of_every_pad(line: Line, keypad: Vir
     keypad.press(old, "ok", "975318", "ok", "975319", "ok")
     with pytest.raises(PinMismatch):
         change_at_pad(session, pad, RULES)
-    assert pin_of(card) == old
+    assert pin_of(card).digits == old
     assert session.pin_tries() == 3
 
 
 def test_a_default_pin_is_told(line: Line, keypad: VirtualKeypad, card: Path) -> None:
     session, pad = opened(line)
-    keypad.press(pin_of(card), "ok")
-    assert verify_at_pad(session, pad, PinRules(forbidden=("000000", pin_of(card)))) is True
+    keypad.press(pin_of(card).digits, "ok")
+    assert verify_at_pad(session, pad, PinRules(forbidden=("000000", pin_of(card).digits))) is True
 
 
 def test_an_entry_ends_from_another_thread_and_the_reader_can_be_asked_meanwhile(

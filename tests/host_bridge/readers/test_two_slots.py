@@ -22,6 +22,7 @@ from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardConnection, CardRemoved, NoCard, Reader, ReaderInUse, ReaderUnavailable
 from host_bridge.readers.serial import SerialReader
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
+from tests.host_bridge.readers.conftest import pin_of
 
 SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))
 READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
@@ -53,12 +54,6 @@ def readers(process: ReaderProcess, link: Path) -> Iterator[tuple[Reader, Reader
     second.close()
 
 
-def tries_in(path: Path) -> int:
-    pin = VirtualCard.open(path).image.pin
-    assert pin is not None
-    return pin.tries
-
-
 def test_each_slot_has_its_own_card(readers: tuple[Reader, Reader], slot_folder: Path, sam_folder: Path) -> None:
     atrs = [VirtualCard.open(path).reset() for path in (slot_folder / "employee.card", sam_folder / "retired.card")]
     assert atrs[0] != atrs[1]
@@ -68,8 +63,8 @@ def test_each_slot_has_its_own_card(readers: tuple[Reader, Reader], slot_folder:
         assert card.transmit(SELECT_SSSE) == ResponseApdu(b"", 0x611E)
         assert sam.transmit(READ_VERSION) == VERSION
     assert sam.transmit(WRONG_PIN).sw == 0x63C2
-    assert tries_in(slot_folder / "employee.card") == 3
-    assert tries_in(sam_folder / "retired.card") == 2
+    assert pin_of(slot_folder / "employee.card").tries == 3
+    assert pin_of(sam_folder / "retired.card").tries == 2
     card.disconnect()
     assert sam.transmit(READ_VERSION) == VERSION
 
