@@ -5,8 +5,8 @@ from typing import Any
 from unittest.mock import patch
 
 from hardware.virtual.card_side import CardSide, Chip
+from hardware.virtual.contact_card import ContactCard
 from hardware.virtual.line_faults import Fault, Faults
-from hardware.virtual.pin_card import PinCard
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from tests.firmware.pio.board_files import BOARD, load, micropython
 from tests.firmware.pio.card_socket import Socket
@@ -57,7 +57,7 @@ class Bench:
         self.lines = self.board.contact_lines
         self.slots = [self._slot.Slot(line, self.board.limits, lambda: True) for line in self.lines]
 
-    def put(self, chip: Chip, *faults: Fault, number: int = 0) -> PinCard:
+    def put(self, chip: Chip, *faults: Fault, number: int = 0) -> ContactCard:
         """Returns when the slot has seen it."""
         card = self.sockets[number].put(CardSide(chip, Faults(faults), chip.command))
         while not self.lines[number].present:

@@ -4,7 +4,7 @@ from math import ceil
 from typing import Any
 
 from hardware.virtual.card_side import CardSide
-from hardware.virtual.pin_card import PinCard
+from hardware.virtual.contact_card import ContactCard
 from protocols.iso7816.line import CLK, RST, VCC
 from tests.firmware.pio.micropython import Simulation
 
@@ -21,15 +21,15 @@ class Socket:
         self._vcc_on, self._card_in = pins.VCC_ON[number], pins.CARD_IN[number]
         self.line = self._chip.line(io)
         self.line.heard.append(self._hear)
-        self.card: PinCard | None = None
+        self.card: ContactCard | None = None
         self.contacts: list[tuple[int, int]] = [(0, 0)]
         """(system clock, contacts) of every change."""
         self.clocks = 32
         simulation.changed.append(self._look)
         self.pull()
 
-    def put(self, side: CardSide, clock_khz: int = 4000) -> PinCard:
-        self.card = PinCard(side, clock_khz, self.pull)
+    def put(self, side: CardSide, clock_khz: int = 4000) -> ContactCard:
+        self.card = ContactCard(side, clock_khz, self.pull)
         self._chip.rp2040.gpio[self._present].set_input_value(bool(self._card_in))
         return self.card
 

@@ -33,7 +33,7 @@ class Character(NamedTuple):
     damaged: bool
 
 
-class PinCard:
+class ContactCard:
     """Tell it of every change of the contacts and of I/O, and run it when it is `due`; `low` is what it drives.
 
     In T=0 a character with wrong parity it refuses by the error signal; one of its own that is refused it sends again,
