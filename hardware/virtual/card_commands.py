@@ -19,8 +19,6 @@ from protocols.sscard.content import Content, FileDecoder
 from protocols.sscard.files import Directory, File
 from protocols.sscard.items import ItemError
 
-HIDDEN_PIN = "******"
-
 app = typer.Typer(no_args_is_help=True)
 PersonFile = Annotated[Path, typer.Argument(help="人员文件 · person file, see hardware/virtual/people")]
 CardFile = Annotated[Path, typer.Argument(help="卡文件 · card file")]

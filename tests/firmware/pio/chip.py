@@ -23,13 +23,12 @@ from rp2040py.simulator import Simulator
 
 from tests.firmware.pio.assembler import PIO, Program, asm_pio_encode
 
-PIO_BASE, BLOCK_SIZE = 0x50200000, 0x100000
-FUNCTION_SIO, FUNCTION_PIO = 5, 6
+PIO_BASE = 0x50200000
+FUNCTION_PIO = 6
 INPUT_ENABLED = 0x40
 NEXT_MACHINE = SM1_CLKDIV - SM0_CLKDIV
 SET_COUNT_AT, SET_BASE_AT, OUT_COUNT_AT, IN_BASE_AT = 26, 5, 20, 15
 WRAP_AT, WRAP_TARGET_AT, JMP_PIN_AT = 12, 7, 24
-FDEBUG_TXSTALL_AT = 24
 
 
 class Edge(NamedTuple):
