@@ -16,6 +16,8 @@ from host_bridge.readers.command_line import Json, fail, print_json, reason_of
 INFO = "INFO_UF2.TXT"
 BOARD_IDS = {"RPI-RP2": "RP2040", "RP2350": "RP2350"}
 """Board-ID in INFO_UF2.TXT (RP2040 datasheet 2.8.4.1; RP2350 datasheet 5.5)."""
+FLASH = range(0x10000000, 0x12000000)
+"""Addresses of it on either chip (RP2040 datasheet 2.2, RP2350 datasheet 2.2); the boot ROM runs what is for RAM."""
 MOUNTS = Path("/proc/mounts")
 ESCAPED = re.compile(r"\\([0-7]{3})")
 """How that file writes blanks in paths."""
@@ -39,7 +41,10 @@ def flash(image: Image, drive: Drive = None, as_json: Json = False) -> None:
     """把完整镜像写入 BOOTSEL 模式的读卡器板 · Write the whole image to a board in BOOTSEL mode."""
     try:
         data = image.read_bytes()
-        family = read_uf2(data).family
+        family, content = read_uf2(data)
+        for address in content:
+            if address not in FLASH:
+                raise Uf2Error(f"{address:08X} is not in flash")
         found = drive or find_drive(MOUNTS.read_text())
         write_image(data, family, found)
     except FlashError as error:
@@ -97,14 +102,15 @@ def write_image(
 
 
 def _copy(data: bytes, path: Path) -> None:
-    """The board restarts with the last block: the drive may be gone before the file is closed."""
+    """The board restarts with the last block: the drive may be gone before the file is closed. `FlashError`."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
-        for at in range(0, len(data), CHUNK):
-            os.write(file, data[at : at + CHUNK])
+        left = memoryview(data)
+        while left:
+            left = left[os.write(file, left[:CHUNK]) :]
         os.fsync(file)
     except OSError as error:
         if error.errno not in {errno.EIO, errno.ENODEV, errno.ENXIO}:
-            raise
+            raise FlashError("reader_flash_not_taken", drive=str(path.parent)) from None
     finally:
         os.close(file)

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hardware.firmware_files import SOURCES, FirmwareError, application_files, version_in
-from host_bridge.readers.addresses import SERIAL, AddressError
+from host_bridge.readers.addresses import SERIAL
 from host_bridge.readers.command_line import Json, fail, print_json, reason_of, reported
 from host_bridge.readers.service import open_service
-from host_bridge.readers.update import Updater
+from host_bridge.readers.update import UpdateError, Updater
 from protocols.release.bundle import BundleError, manifest_of, read_bundle, write_bundle
 
 Address = Annotated[str, typer.Argument(help="读卡器地址 · serial:PATH")]
@@ -57,7 +57,7 @@ def update(address: Address, release: Release, key: PublicKey, as_json: Json = F
         fail("reader_release_unfit", {"reason": reason_of(error)}, as_json)
     with reported(address, as_json):
         if not address.startswith(f"{SERIAL}:"):
-            raise AddressError(address)
+            raise UpdateError("reader_update_by_serial")
         with closing(open_service(address)) as service, Progress(console=Console(stderr=True), disable=as_json) as bar:
             task = bar.add_task("写入 · sending", total=None)
             updater = Updater(service, bundle, lambda done, total: bar.update(task, completed=done, total=total))

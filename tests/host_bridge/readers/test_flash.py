@@ -115,3 +115,16 @@ def test_a_drive_that_stays_took_nothing(drive: Path) -> None:
     with pytest.raises(FlashError) as caught:
         write_image(IMAGE, RP2040, drive, monotonic=lambda: next(clock) * 10.0, sleep=lambda _: None)
     assert caught.value.key == "reader_flash_not_taken"
+
+
+def test_an_image_for_ram_is_refused(drive: Path, tmp_path: Path) -> None:
+    image = tmp_path / "ram.uf2"
+    image.write_bytes(write_uf2(Uf2(RP2040, pages(0x20000000, bytes(256)))))
+    assert said(str(image), "--drive", str(drive), code=1)["error"]["key"] == "reader_flash_unfit"
+    assert [path.name for path in drive.iterdir()] == [INFO]
+
+
+def test_a_drive_that_is_full_has_not_taken_it(drive: Path, image: Path) -> None:
+    """The board may have written some of it: nothing else may be said."""
+    (drive / "firmware.uf2").symlink_to("/dev/full")
+    assert said(str(image), "--drive", str(drive), code=1)["error"]["key"] == "reader_flash_not_taken"

@@ -166,7 +166,7 @@ def test_of_what_cannot_be_trusted_no_byte_is_sent(case: str, releases: Releases
 def test_an_update_goes_through_a_serial_port_only(releases: Releases, keys: Path) -> None:
     release = releases.make("0.2.0")
     shown = said("update", "pcsc:SSC card 00 00", release, "--key", str(keys / "public.pem"), code=1)
-    assert shown["error"]["key"] == "reader_address_wrong"
+    assert shown["error"]["key"] == "reader_update_by_serial"
 
 
 def test_a_release_for_another_board_is_refused(address: str, releases: Releases, keys: Path) -> None:
