@@ -82,7 +82,9 @@ def load_faults(path: Path) -> tuple[Fault, ...]:
     """The `[[fault]]` tables of a TOML file; `FaultsError`."""
     try:
         return tuple(msgspec.toml.decode(path.read_bytes(), type=_Script).fault)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise FaultsError(f"{path}: {error.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise FaultsError(f"{path}: {error}") from None
 
 

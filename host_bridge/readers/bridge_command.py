@@ -10,7 +10,7 @@ import typer
 
 from host_bridge.card.errors import text_key
 from host_bridge.readers.bridge_ports import BridgeError, BridgePorts
-from host_bridge.readers.command_line import Json, fail, print_json, say
+from host_bridge.readers.command_line import Json, fail, print_json, reason_of, say
 from host_bridge.readers.kept_files import KeptFiles
 from host_bridge.readers.reader import ReaderInUse
 from protocols.texts.catalogue import sentence
@@ -87,6 +87,6 @@ def bridge(
             signal.signal(number, lambda *_: ports.stop())
         ports.run()
     except (BridgeError, OSError) as error:
-        fail("bridge_not_started", {"reason": str(error)}, as_json)
+        fail("bridge_not_started", {"reason": reason_of(error)}, as_json)
     except ReaderInUse as error:
         fail(*text_key(error), as_json)

@@ -183,6 +183,7 @@ class BridgePorts:
             while self._wire is not None and self._bridge.busy and self._monotonic() < deadline:
                 self._turn()
         finally:
+            self._told = (False, False)  # the end of the bridge is no news of the reader
             self._close()
             self._close_ptys()
             os.close(self._stopped)

@@ -278,12 +278,14 @@ def test_the_command_says_when_it_is_ready_and_ends_cleanly(reader: ReaderProces
         second = CliRunner().invoke(app, ["bridge", "--port", str(link), "--link", str(tmp_path / "second")])
         assert second.exit_code == 1
         assert f"PID {process.pid}" in second.output
+        assert second.stdout == "", "refused, so never ready"
         assert not (tmp_path / "second").is_symlink()
         with host_on(tmp_path / "card") as host:
             host.connect()
     finally:
         process.stop(signal.SIGTERM)
     assert not any((tmp_path / name).is_symlink() for name in ("card", "sam"))
+    assert "R-042" not in (tmp_path / "bridge.log").read_text(), "it ended, the reader did not leave"
     assert holder_of(str(link)) is None
     with contextlib.closing(open_reader(f"serial:{link}")) as terminal:
         assert terminal.connect().transmit(READ_VERSION) == VERSION
