@@ -210,14 +210,14 @@ class CcidDevice:
             return FIRMWARE_NAME
         if data == ESCAPE_TELL_SLOT_CHANGES:
             self._told = self._present
-        elif self._service is not None and data.startswith(ESCAPE_SERVICE):
-            return self._service.escape(data)
         elif self._pad is not None and data == ESCAPE_FEATURES:
             return features(VALIDATION, MIN_DIGITS, MAX_DIGITS)
         elif self._pad is not None and data[: len(ESCAPE_FORBID)] == ESCAPE_FORBID:
             self._pad.forbidden.arm(data)
         elif self._pad is not None and data == ESCAPE_WAS_FORBIDDEN:
             return self._pad.forbidden.tell()
+        elif self._service is not None and data.startswith(ESCAPE_SERVICE):
+            return self._service.escape(data)
         elif data[:1] != bytes([ESCAPE_PROMPTS]):
             raise SlotError(ERROR_NOT_SUPPORTED)
         return b""

@@ -52,7 +52,7 @@ ESCAPE_FIRMWARE_NAME = b"\x02"
 OUR_FIRMWARE = b"ssc-terminal"  # how the name of ours begins
 ESCAPE_TELL_SLOT_CHANGES = b"\x01\x01\x01"  # between command and answer
 ESCAPE_PROMPTS = 0xB2  # first byte: texts for a display, which the profile GemPCPinPad sends at every open
-ESCAPE_SERVICE = b"SSC"  # first bytes of ours (`protocols.ccid.service`); no profile of libccid sends them
+ESCAPE_SERVICE = b"SSC"  # first bytes of ours (`service`, `secure`); no profile of libccid sends them
 
 # bPowerSelect
 POWER_AUTOMATIC, POWER_5V, POWER_3V, POWER_1V8 = range(4)

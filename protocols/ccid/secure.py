@@ -3,7 +3,7 @@
 Beside it two escapes of ours: PINs to look out for in the next entry, and whether it was one of them.
 """
 
-from protocols.ccid.messages import HEADER_SIZE
+from protocols.ccid.messages import ESCAPE_SERVICE, HEADER_SIZE
 from protocols.ccid.parameters import ParameterError
 from protocols.ccid.pin_format import DATA, MAX_DATA, PinFormat, insert_pad
 from protocols.iso7816.frozen import Frozen
@@ -30,8 +30,8 @@ SW_NOT_CONFORMING = b"\x64\x03"
 # Data of Escape
 ESCAPE_FEATURES = b"\x6a"
 FEATURES_SIZE = 21
-ESCAPE_FORBID = b"PIN\x01"  # then a length byte and a packed PIN, as often as there are PINs
-ESCAPE_WAS_FORBIDDEN = b"PIN\x02"
+ESCAPE_FORBID = ESCAPE_SERVICE + b"\x30"  # then a length byte and a packed PIN, as often as there are PINs
+ESCAPE_WAS_FORBIDDEN = ESCAPE_SERVICE + b"\x31"
 MAX_FORBIDDEN = 8
 MAX_PACKED = MAX_DIGITS // 2
 NOT_FORBIDDEN, WAS_FORBIDDEN, NOT_COMPARED = b"\x00", b"\x01", b"\x02"

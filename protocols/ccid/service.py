@@ -24,6 +24,8 @@ TRACE_START = 0x20  # seconds, 2 bytes
 TRACE_STOP = 0x21
 TRACE_READ = 0x22  # first number wanted, 4 bytes -> number of the first, 4 bytes, and entries (`protocols.ccid.trace`)
 
+# 0x30 and 0x31 are the PIN pad's (`protocols.ccid.secure`)
+
 # Functions of an update, in this order
 UPDATE_BEGIN = 0x10  # size and SHA-256 of the manifest, 2 and 32 bytes -> length held
 UPDATE_WRITE = 0x11  # which, 2 bytes; offset, 4 bytes; data -> length held; nothing is written at any other offset

@@ -227,7 +227,7 @@ def test_whatever_happens_nothing_is_kept(
 
     lamps = Lamps()
     pad = PinPad(fingers, lamps, press)
-    pad.forbidden.arm(bytes.fromhex("50494E01 02 9999"))
+    pad.forbidden.arm(bytes.fromhex("53534330 02 9999"))
     if error is None:
         pad.enter(request_, lend, lambda: 0)
     else:

@@ -29,7 +29,7 @@ from tests.needs import need
 
 OpenPad = Callable[..., tuple[Host, ScriptedSlot, VirtualKeypad]]
 
-FEATURES, WAS_FORBIDDEN = "6A", "50494E02"
+FEATURES, WAS_FORBIDDEN = "6A", "53534331"
 FORBIDDEN, NOT_COMPARED = b"\x01", b"\x02"
 UNSUPPORTED, PROTOCOL, CANCELLED, TIMED_OUT, MUTE, ABORTED = 0x00, 0xF6, 0xEF, 0xF0, 0xFE, 0xFF
 HOLD_S = 0.006
@@ -272,14 +272,14 @@ def test_only_a_board_with_keys_has_a_pad(open_pad: OpenPad, interpreter: str) -
     process.start()
     bare = Host(process.path)
     bare.ask(ICC_POWER_ON)
-    for kind, data in ((ESCAPE, FEATURES), (ESCAPE, "50494E01"), (ESCAPE, WAS_FORBIDDEN), (SECURE, VERIFY)):
+    for kind, data in ((ESCAPE, FEATURES), (ESCAPE, "53534330"), (ESCAPE, WAS_FORBIDDEN), (SECURE, VERIFY)):
         answer = bare.ask(kind, data)
         assert (answer.failed, answer.error) == (True, UNSUPPORTED)
     bare.close()
     process.stop()
 
 
-DEFAULTS = "50494E01 02 0000 02 8888 03 66666F"
+DEFAULTS = "53534330 02 0000 02 8888 03 66666F"
 
 
 def test_a_forbidden_pin_is_told_once_after_9000_and_no_more_than_thrice_a_minute(open_pad: OpenPad) -> None:
@@ -319,8 +319,8 @@ def test_a_forbidden_new_pin_never_reaches_the_card(open_pad: OpenPad) -> None:
 
 def test_more_forbidden_pins_than_a_list_may_have_are_refused(open_pad: OpenPad) -> None:
     host, _, _ = open_pad(Chip())
-    assert host.ask(ESCAPE, "50494E01" + "03123456" * 9).failed
-    assert not host.ask(ESCAPE, "50494E01" + "03123456" * 8).failed
+    assert host.ask(ESCAPE, "53534330" + "03123456" * 9).failed
+    assert not host.ask(ESCAPE, "53534330" + "03123456" * 8).failed
 
 
 def test_keys_bounce_and_several_together_count_for_none(open_pad: OpenPad) -> None:

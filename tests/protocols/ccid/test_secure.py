@@ -54,7 +54,7 @@ def test_any_bytes_are_refused_or_can_be_carried_out(raw: bytes, data: st.DataOb
     assert set(apdu[size:]) <= {0xA5}
 
 
-@given(st.binary(max_size=100).map(lambda tail: b"PIN\x01" + tail))
+@given(st.binary(max_size=100).map(lambda tail: b"SSC\x30" + tail))
 def test_any_list_of_forbidden_pins_is_refused_or_short(raw: bytes) -> None:
     try:
         found = forbidden(raw)
