@@ -358,6 +358,16 @@ def test_a_transparent_file_behind_a_key(site: Site) -> None:
     assert "0082000A" in site.connection.headers
 
 
+@VERSIONS
+def test_a_regional_file_behind_a_key_of_its_own(site: Site, version: str) -> None:
+    """ssc-card.md 3.3, 9.6: what is in SSSE EF0C is the region's to say, card key 07 opens it."""
+    image = image_of(version)
+    regional = msgspec.structs.replace(image, files={**image.files, "SSSE EF0C": ("C1023132", "C203AABBCC")})
+    contents = site.session(regional, site.sam()).read_file("SSSE", "EF0C")
+    assert [(each.text, each.known) for each in contents] == [("C1023132", False), ("C203AABBCC", False)]
+    assert "00820007" in site.connection.headers
+
+
 @pytest.mark.parametrize(
     ("rule", "keys"),
     [
