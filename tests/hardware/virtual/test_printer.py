@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,19 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardware.virtual.printer import PAPER_OUT, Paper, Piece, Stream
+from hardware.virtual.processes import wait_until
 
 STATUS = b"\x10\x04\x04"
 CUT = b"\x1dV\x42\x00"
 SENSOR = b"\x1dr\x01"
-
-
-def until(condition: object, within_s: float = 10.0) -> None:
-    """Wait until a callable holds."""
-    assert callable(condition)
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(1, 20), max_size=30))
@@ -132,5 +123,5 @@ def test_what_waits_for_paper_is_lost_with_its_connection(printer: Process) -> N
     switch.unlink()
     with printer.connect() as link:
         link.sendall(b"kept" + CUT)
-    until(printer.texts)
+    wait_until("the text", printer.texts)
     assert printer.texts() == ["kept"]

@@ -7,7 +7,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from typer.testing import CliRunner
 
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
+from hardware.virtual.processes import wait_until
 from hardware.virtual.reader import CPYTHON, MICROPYTHON, find_micropython, firmware_command
 from host_bridge.card.commands import app as card_app
 from host_bridge.readers.addresses import open_reader
@@ -54,10 +54,8 @@ def children_of(pid: int) -> list[int]:
 
 
 def wait_gone(pid: int) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    status = Path(f"/proc/{pid}/status")
+    wait_until("its end", lambda: not status.exists() or "\nState:\tZ" in status.read_text(), WITHIN_S)
 
 
 def test_a_pin_is_pressed_on_its_keys_from_a_file(start: Start, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Lock
@@ -18,6 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from hardware.virtual.processes import wait_until
 from host_bridge.journal.chain import record_hash
 from protocols.events.events import decode_event, event_hash, event_key
 from protocols.events.frames import (
@@ -39,10 +39,7 @@ DEADLINE_S = 20.0
 
 def wait_for(what: Callable[[], bool], seconds: float = DEADLINE_S) -> None:
     """Wait until it holds; fails at the deadline."""
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
+    wait_until("what the test expects", what, seconds)
 
 
 def free_port() -> int:

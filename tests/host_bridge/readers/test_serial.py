@@ -5,7 +5,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import pytest
 
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
+from hardware.virtual.processes import wait_until
 from host_bridge.readers.reader import CardConnection, ReaderUnavailable
 from host_bridge.readers.serial import SerialReader
 from host_bridge.readers.serial_link import Port, open_port
@@ -20,19 +20,11 @@ from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.status import SW_AUTHENTICATION_BLOCKED, SW_SUCCESS
 from tests.host_bridge.readers.conftest import StartReader, pin_of
 
-WITHIN_S = 20.0
 SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))
 FCI = bytes.fromhex("6F1C840F7378312E73682EC9E7BBE1B1A3D5CFA50988011E9F0C03860103")
 """Selection reply of `ssc-card.md 3.1`; its last byte is the card's algorithm."""
 VERSION = bytes.fromhex("0304322E3030")
 WRONG_PIN = CommandApdu(0x00, 0x20, 0, 0, b"\x00\x00\x00")
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def converse(connection: CardConnection) -> None:
@@ -109,7 +101,7 @@ def test_a_stopped_firmware_is_unavailable_and_late_answers_are_dropped(start_re
         except ReaderUnavailable:
             return False
 
-    wait_until(back)
+    wait_until("the reader", back)
     converse(reader.connect())
     reader.close()
 
