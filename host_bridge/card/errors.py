@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
-from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderInUse, ReaderUnavailable
+from host_bridge.readers.reader import ReaderError
 from protocols.iso7816 import status
 from protocols.sscard.commands import CHANGE_PIN, VERIFY
 from protocols.sscard.pin import MAX_DIGITS, MIN_DIGITS
@@ -305,19 +305,4 @@ def sending(unknown: type[PinOutcomeUnknown | UnblockOutcomeUnknown]) -> Iterato
 
 def text_key(error: CardError | ReaderError) -> tuple[str, dict[str, str]]:
     """Key and facts of the catalogue text for what went wrong with card or reader."""
-    match error:
-        case CardError():
-            return error.key, error.facts
-        case NoCard():
-            return "card_absent", {}
-        case CardRemoved():
-            return "card_removed", {}
-        case CardMute():
-            return "card_mute", {}
-        case ReaderInUse():
-            facts = {"port": error.port, "pid": str(error.pid or "?"), "command": error.command or "?"}
-            return "card_reader_in_use", facts
-        case ReaderUnavailable():
-            return error.key, {}
-        case _:
-            return "card_reader_away", {}
+    return error.key, error.facts

@@ -11,8 +11,6 @@ import typer
 from host_bridge.card.errors import text_key
 from host_bridge.readers.addresses import AddressError
 from host_bridge.readers.reader import ReaderError
-from host_bridge.readers.service import NotOurs, ServiceRefused
-from host_bridge.readers.update import UpdateError
 from protocols.texts.catalogue import sentence, texts
 
 Address = Annotated[str, typer.Argument(help="读卡器地址 · serial:PATH or pcsc:NAME")]
@@ -25,29 +23,21 @@ def reported(address: str, as_json: bool) -> Iterator[None]:
     try:
         yield
     except AddressError:
-        key, facts = "reader_address_wrong", {}
-    except UpdateError as error:
-        key, facts = error.key, error.facts
-    except ServiceRefused as error:
-        key, facts = error.key, {"error": f"{error.error:02X}"}
-    except NotOurs as error:
-        key, facts = error.key, {}
+        fail("reader_address_wrong", {"address": address}, as_json)
     except ReaderError as error:
         key, facts = text_key(error)
-    else:
-        return
-    fail(key, {"address": address, **facts}, as_json)
+        fail(key, {"address": address, **facts}, as_json)
 
 
-def fail(key: str, facts: dict[str, str], as_json: bool, code: int = 1) -> NoReturn:
-    """Say a catalogue text and exit."""
+def fail(key: str, facts: dict[str, str], as_json: bool) -> NoReturn:
+    """Say a catalogue text; exit code 1."""
     if as_json:
         text = texts()[key]
         words = {"zh": text.zh.fill(facts), "en": text.en.fill(facts)}
         print_json({"error": {"number": text.number, "key": key, **msgspec.to_builtins(words)}})
     else:
         say(key, facts)
-    raise typer.Exit(code)
+    raise typer.Exit(1)
 
 
 def say(key: str, facts: dict[str, str]) -> None:

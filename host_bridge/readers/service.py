@@ -44,6 +44,10 @@ class ServiceRefused(ReaderError):
         self.error = error
         super().__init__(f"refused with {error:02X}")
 
+    @property
+    def facts(self) -> dict[str, str]:
+        return {"error": f"{self.error:02X}"}
+
 
 class Escapes(Protocol):
     """The way of an Escape to the reader. Every call may raise `ReaderError`."""

@@ -33,8 +33,12 @@ class UpdateError(ReaderError):
     """The update cannot begin or did not succeed; `key` and `facts` are of the catalogue text."""
 
     def __init__(self, key: str, **facts: str) -> None:
-        self.key, self.facts = key, facts
+        self.key, self._facts = key, facts
         super().__init__(key)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return self._facts
 
 
 class Updater:
