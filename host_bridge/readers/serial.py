@@ -147,6 +147,7 @@ class SerialPinPad:
         connection = self._connection()
         if connection is None:
             raise CardMute("no card is connected")
+        self._link.begin_entry()
         self.waiting = True
         try:
             return connection.enter_pin(request, limits.forbidden, entries * limits.timeout_s)

@@ -121,6 +121,10 @@ class SerialLink:
             self.open()
             return self._ask(kind, data, tries, slot, holder_s)
 
+    def begin_entry(self) -> None:
+        """What `end_entry` said of the entry before is over."""
+        self._unwanted.clear()
+
     def end_entry(self) -> None:
         """From another thread: the reader is told that the PIN which it waits for is not wanted."""
         self._unwanted.set()
@@ -159,7 +163,6 @@ class SerialLink:
         self._seq = self._seq + 1 & 0xFF
         command = Command(kind, slot, self._seq, data)
         deadline = self._monotonic() + self._total_s + holder_s
-        self._unwanted.clear()
         try:
             for _ in range(tries):
                 answer, again = self._ask_once(command, deadline)
@@ -183,8 +186,9 @@ class SerialLink:
         may_repeat = command.kind != XFR_BLOCK or self.is_ours
         parser = FrameParser(from_reader=True)
         heard = alive = self._monotonic()
+        begun = False
         while (now := self._monotonic()) < min(alive + self._silence_s, deadline):
-            if command.kind == SECURE and self._unwanted.is_set():
+            if begun and command.kind == SECURE and self._unwanted.is_set():  # before, Abort would take its place
                 self._unwanted.clear()
                 self._seq = self._seq + 1 & 0xFF
                 port.write(frame(Command(ABORT, command.slot, self._seq).to_bytes()))
@@ -199,6 +203,7 @@ class SerialLink:
                     answer = _answer_to(command, message)
                     if answer is not None:
                         return answer, False
+                    begun = begun or message == command.echo()
                     alive = self._monotonic()
                 elif kind == MORE_TIME:
                     alive = self._monotonic()

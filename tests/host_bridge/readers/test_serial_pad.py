@@ -20,6 +20,8 @@ from host_bridge.readers.serial_link import Port, SerialLink, open_port
 from host_bridge.readers.service import ReaderService, SerialEscapes
 from host_bridge.readers.trace_command import exchanges_in
 from protocols.ccid.keypad import GREEN
+from protocols.iso7816.apdu import CommandApdu
+from protocols.sscard.pad import SW_CANCELLED, PadLimits
 from tests.host_bridge.readers.conftest import StartReader, pin_of
 
 ROOT = Path(__file__).parents[3]
@@ -221,6 +223,27 @@ def test_an_entry_ends_from_another_thread_and_the_reader_can_be_asked_meanwhile
     thread.join(10)
     assert [type(error) for error in ended] == [PinCancelled]
     assert session.pin_tries() == 3
+
+
+def test_an_entry_can_be_ended_before_the_reader_hears_of_it(
+    start_reader: StartReader, link: Path, keypad: VirtualKeypad
+) -> None:
+    start_reader(keypad=keypad)
+    shared = SerialLink(str(link), silence_s=3.0)
+    reader = SerialReader(str(link), link=shared)
+    reader.connect()
+    pad = reader.pin_pad
+    assert pad is not None
+    ended: list[int] = []
+    header = CommandApdu(0x00, 0x20, 0x00, 0x00)
+    thread = threading.Thread(target=lambda: ended.append(pad.verify(header, PadLimits(6, 12, 30)).sw))
+    with shared.busy:  # as while another slot is at work
+        thread.start()
+        wait_until("the entry", lambda: pad.waiting)
+        pad.cancel()
+    thread.join(10)
+    assert ended == [SW_CANCELLED]
+    reader.close()
 
 
 def test_taking_the_card_ends_an_entry(line: Line, keypad: VirtualKeypad, card: Path) -> None:
