@@ -25,6 +25,7 @@ from protocols.ccid.service import (
     version_of,
 )
 
+FLOOR, NEW_FLOOR = "floor", "floor.new"
 LOWEST_FLOOR = "0.0.0"
 TRIAL_STARTS = 3
 PATH_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/."
@@ -48,14 +49,26 @@ class Update:
 
     @property
     def floor(self) -> str:
-        """Of the manifest that runs."""
+        """The highest of the manifest that runs and of those that ran confirmed before it."""
         if self._root is None:
             return LOWEST_FLOOR
+        kept = self._kept_floor
         try:
             with self._files.open(self._root + self.slot + "/" + MANIFEST_FILE, "rb") as file:
-                return str(json.loads(file.read())["floor"])
+                told = str(json.loads(file.read())["floor"])
+            return told if version_of(told) > version_of(kept) else kept
         except (OSError, ValueError, KeyError):
+            return kept
+
+    @property
+    def _kept_floor(self) -> str:
+        try:
+            with self._files.open((self._root or "") + FLOOR, "r") as file:
+                found = str(file.read())
+            version_of(found)
+        except (OSError, ValueError):
             return LOWEST_FLOOR
+        return found
 
     def begin(self, size: int, sha256: bytes) -> int:
         """Take files by this manifest; how much of it is held. A trial that waits for its first start is off."""
@@ -111,10 +124,11 @@ class Update:
         self._whole.add(which)
 
     def finish(self) -> None:
-        """Try the new files at the next start."""
+        """Try the new files at the next start. The floor of what runs outlives it."""
         self._slot()
         if self.on_trial or not self._facts or len(self._whole) < len(self._facts):
             raise SlotError(ERROR_INCOMPLETE)
+        self._keep_floor()
         self.state.trial, self.state.starts_left, self.state.next_reason = self._other, TRIAL_STARTS, UPDATED
         self._store()
 
@@ -132,6 +146,13 @@ class Update:
         if self.state.next_reason != UPDATED:
             self.state.next_reason = ASKED
             self._store()
+
+    def _keep_floor(self) -> None:
+        floor, root = self.floor, self._root or ""
+        if floor != self._kept_floor:
+            with self._files.open(root + NEW_FLOOR, "w") as file:
+                file.write(floor)
+            self._files.rename(root + NEW_FLOOR, root + FLOOR)
 
     @property
     def _other(self) -> str:

@@ -195,6 +195,23 @@ def test_the_floor_itself_and_all_above_it_are_taken(root: str, version: str) ->
     assert offered(Update(FILES, root, BOARD), release(version)[0])
 
 
+def test_a_release_with_a_lower_floor_does_not_lower_it(root: str) -> None:
+    send(Update(FILES, root, BOARD), *release("0.1.6", floor="0.1.0"))
+    begin(FILES.open, FILES.rename, root)
+    Update(FILES, root, BOARD).confirm()
+    update = Update(FILES, root, BOARD)
+    assert (update.slot, update.floor) == ("a", "0.1.5")
+    assert refusal(offered, update, release("0.1.4")[0]) == BELOW_FLOOR
+    assert offered(update, release("0.1.5")[0])
+
+
+def test_a_floor_is_compared_by_number(root: str) -> None:
+    send(Update(FILES, root, BOARD), *release("0.10.0", floor="0.10.0"))
+    begin(FILES.open, FILES.rename, root)
+    Update(FILES, root, BOARD).confirm()
+    assert Update(FILES, root, BOARD).floor == "0.10.0"
+
+
 def test_without_file_slots_there_is_no_update() -> None:
     update = Update(FILES, None, BOARD)
     assert (update.slot, update.on_trial, update.floor) == ("-", False, "0.0.0")

@@ -13,7 +13,7 @@ from tests.firmware.flash import Flash, FlashFiles, PowerCut
 from tests.firmware.releases import bring, digest_in, install, release, start
 
 ROOT = Path(__file__).parents[2]
-OLD, NEW = release("0.1.0"), release("0.2.0")
+OLD, NEW = release("0.1.0", floor="0.1.0"), release("0.2.0")
 
 
 def flashed() -> tuple[bytes, bytes, bytes]:
@@ -87,9 +87,9 @@ class _Stopped:
         return getattr(self._files, name)
 
     def rename(self, old: str, new: str) -> None:
-        """Once for the old files' start, once for the trial."""
+        """Once for the old files' start, once for their floor, once for the trial."""
         self._stores += 1
-        if self._stores > 2:
+        if self._stores > 3:
             raise PowerCut
         self._files.rename(old, new)
 

@@ -81,10 +81,10 @@ def flashed(files: FileSystem, root: str) -> None:
     """Slot b with the old release and nothing else."""
     for slot in "ab":
         remove_tree(files, root + slot)
-    for name in ("state", "state.new"):
+    for name in ("state", "state.new", "floor", "floor.new"):
         if files.size(root + name) is not None:
             files.remove(root + name)
-    install(files, root, *release("0.1.0"))
+    install(files, root, *release("0.1.0", floor="0.1.0"))
 
 
 def main(root: str) -> None:
