@@ -12,7 +12,7 @@ Made by `make gen` from `host_bridge/conformance/reader/` and `hardware/virtual/
 ```sh
 mkdir slot
 ssc virtual card make-test --output slot/card.test
-ssc virtual reader run --slot slot --link reader          # or a reader of yours
+ssc virtual reader run --slot slot --link reader          # in another window; or a reader of yours
 ssc reader conformance --reader serial:reader --slot-folder slot --html report.html
 ssc reader conformance --reader "pcsc:Alcor Micro AU9540 00 00" --by-hand
 ```
