@@ -59,6 +59,7 @@ def make(
 @app.command("make-test")
 def make_test(
     output: Annotated[Path, typer.Option("-o", "--output", help="写入的 *.test 文件 · *.test file to write")],
+    as_json: Json = False,
 ) -> None:
     """测试卡 · Make a test card, which misbehaves on the contact line as APDUs tell it."""
     try:
@@ -66,8 +67,8 @@ def make_test(
             raise CardFileError(output, f"does not end in {TEST_SUFFIX}")
         TestCard.create(output)
     except CardFileError as error:
-        _fail(str(error), False)
-    typer.echo(str(output))
+        _fail(str(error), as_json)
+    typer.echo(json.dumps({"card": str(output)}) if as_json else str(output))
 
 
 @app.command("gallery")

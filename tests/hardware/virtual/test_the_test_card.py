@@ -121,7 +121,8 @@ def test_without_a_line_it_cannot_misbehave() -> None:
 
 def test_the_command_line_makes_and_runs_one(tmp_path: Path) -> None:
     path = tmp_path / "new.test"
-    assert runner.invoke(virtual, ["card", "make-test", "--output", str(path)]).exit_code == 0
+    made = runner.invoke(virtual, ["card", "make-test", "--output", str(path), "--json"])
+    assert (made.exit_code, json.loads(made.stdout)) == (0, {"card": str(path)})
     assert json.loads(path.read_text()) == {"atr": "3B9F9640015353432D544553542D434152442D31"}
     ran = runner.invoke(virtual, ["card", "run", str(path)], input="8012900003\n")
     assert ran.stdout == "0DB45B9000\n"
@@ -132,5 +133,6 @@ def test_a_file_that_makes_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "bad.test"
     path.write_text(content)
     assert runner.invoke(virtual, ["card", "run", str(path)], input="").exit_code == 2
-    refused = runner.invoke(virtual, ["card", "make-test", "--output", str(tmp_path / "wrong.card")])
+    refused = runner.invoke(virtual, ["card", "make-test", "--output", str(tmp_path / "wrong.card"), "--json"])
     assert refused.exit_code == 2
+    assert list(json.loads(refused.stdout)) == ["error"]
