@@ -67,7 +67,7 @@ def test_a_card_taken_out_while_the_pad_waits_ends_the_visit(till: Till, keypad:
     wait_until("the pad", lambda: waits(till, keypad))
     till.slot.unlink()
     wait_until("an empty counter", lambda: till.stage() == "idle")
-    assert not keypad.lamps & GREEN
+    wait_until("the lamp to go out", lambda: not keypad.lamps & GREEN)
 
 
 def test_a_clerk_ends_an_entry(till: Till, keypad: VirtualKeypad) -> None:
