@@ -2,7 +2,7 @@
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from host_bridge.card.errors import text_key
 from host_bridge.readers.addresses import FoundReader, list_pcsc_readers, list_serial_readers
@@ -14,6 +14,7 @@ from host_bridge.readers.service_commands import info, log
 from host_bridge.readers.trace_command import trace
 from host_bridge.readers.update_commands import manifest, update
 
+MAX_WIDTH = 1000
 CARD = {True: "有 · in", False: "无 · none", None: "—"}
 
 app = typer.Typer(no_args_is_help=True)
@@ -41,15 +42,13 @@ def list_(
     if not found:
         say("reader_none_found", {})
         return
-    table = Table(
-        Column("地址 · Address", no_wrap=True),
-        "说明 · Description",
-        Column("卡 · Card", no_wrap=True),
-        "占用 · In use by",
-    )
+    table = Table("地址 · Address", "说明 · Description", "卡 · Card", "占用 · In use by")
     for reader in found:
         table.add_row(reader.address, reader.description, CARD[reader.card_present], _user(reader.holder))
-    Console().print(table)
+    console = Console()
+    whole = console.measure(table, options=console.options.update(max_width=MAX_WIDTH)).maximum
+    console.width = max(console.width, whole)  # a long address would cost the other columns
+    console.print(table)
 
 
 def _user(holder: Holder | None) -> str:
