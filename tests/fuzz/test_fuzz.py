@@ -1,4 +1,6 @@
-"""Every fuzz target for a moment; `make fuzz` runs them for as long as it is told."""
+"""Every fuzz target for a moment, in CI for minutes; `make fuzz` runs them for as long as it is told."""
+
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -6,10 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from tests.fuzz.mutations import Target
 from tests.fuzz.run import TARGETS, fuzz
 
+EXAMPLES = 2000 if os.environ.get("CI") == "true" else 150
+
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_target(target: Target) -> None:
-    settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])(given(target.cases)(target.check))()
+    settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])(given(target.cases)(target.check))()
 
 
 def test_what_breaks_is_told(capsys: pytest.CaptureFixture[str]) -> None:
