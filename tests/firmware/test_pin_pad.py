@@ -235,7 +235,7 @@ def test_taking_the_card_ends_an_entry(open_pad: OpenPad) -> None:
     slot.pull()
     answer = next_answer(host)
     assert (answer.error, answer.icc) == (MUTE, ICC_ABSENT)
-    assert not waits(keypad)
+    wait_until("the lamps to go out", lambda: not waits(keypad))
 
 
 def test_a_host_that_lost_the_answer_gets_it_again_and_nobody_is_asked_twice(open_pad: OpenPad) -> None:
