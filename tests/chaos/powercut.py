@@ -151,15 +151,20 @@ _cut: Callable[[Sequence[int]], Result]
 
 def cut_all(recording: Recording, places: Sequence[int], *, seed: int, variants: int, room: Path) -> Result:
     """`Recording.cut` on every processor, neighbouring places together."""
-    global _cut
-    _cut = lambda chunk: recording.cut(chunk, seed, variants, room)  # noqa: E731 - inherited by the processes
     workers = os.cpu_count() or 1
     size = -(-len(places) // (CHUNKS * workers))
     total = Result()
-    with multiprocessing.get_context("fork").Pool(workers) as pool:
+    spawned = multiprocessing.get_context("spawn")  # a fork of a process with threads may never come to an end
+    with spawned.Pool(workers, _begin, (recording, seed, variants, room)) as pool:
         for result in pool.imap(_cut_chunk, [places[begin : begin + size] for begin in range(0, len(places), size)]):
             total.take(result)
     return total
+
+
+def _begin(recording: Recording, seed: int, variants: int, room: Path) -> None:
+    """In every process."""
+    global _cut
+    _cut = lambda chunk: recording.cut(chunk, seed, variants, room)  # noqa: E731 - the same for all its chunks
 
 
 def _cut_chunk(chunk: Sequence[int]) -> Result:
