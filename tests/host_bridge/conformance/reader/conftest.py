@@ -11,7 +11,7 @@ from hardware.virtual.reader import ReaderProcess
 from hardware.virtual.slot import VirtualSlot
 from hardware.virtual.test_card import TestCard
 
-PATIENT = ("slack=300", "atr_start=30")
+PATIENT = ("slack=600", "atr_start=30")
 """Limits of the unix board: shorter than usual, and long enough for a busy machine."""
 StartReader = Callable[[str], ReaderProcess]
 

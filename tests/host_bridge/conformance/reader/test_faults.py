@@ -22,7 +22,7 @@ from host_bridge.readers.serial import SerialReader
 from tests.host_bridge.conformance.reader.conftest import PATIENT
 
 EFFORT = Effort(resets=2, selects=15, statuses=10, moves=1, storm=10, recovers_s=2.0)
-AT_ONCE = 12
+AT_ONCE = 8
 """Most of a run is waiting."""
 
 Runs = dict[str, Future[list[Result]]]
