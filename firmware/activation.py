@@ -1,7 +1,7 @@
 """Power of one card: contacts on and off in order, resets, and the answer to them (`reader.md B.1`, `B.3`)."""
 
 from firmware.characters import Characters
-from firmware.contact_line import CLOCKED_IN_RESET, POWERED_IN_RESET, RUNNING, ContactLine
+from firmware.contact_line import CLOCKED_IN_RESET, POWERED_IN_RESET, ContactLine
 from firmware.limits import CLOCK_KHZ, Limits
 from firmware.slot_error import SlotError
 from firmware.ticks import elapsed_ms, ticks_ms
@@ -18,7 +18,7 @@ from protocols.iso7816.atr import (
     AtrError,
     atr_size,
 )
-from protocols.iso7816.line import CONTACTS_OFF
+from protocols.iso7816.line import CONTACTS_OFF, RUNNING
 from protocols.iso7816.pps import DEFAULT_FI_DI
 
 RESET_CLOCKS = 400

@@ -2,11 +2,10 @@
 
 from protocols.iso7816.atr import CLASS_B
 from protocols.iso7816.frozen import Frozen
-from protocols.iso7816.line import CLK, RST, VCC
+from protocols.iso7816.line import CLK, VCC
 
 POWERED_IN_RESET = VCC
 CLOCKED_IN_RESET = VCC | CLK
-RUNNING = VCC | CLK | RST
 
 
 class LineLost(Exception):

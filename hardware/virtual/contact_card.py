@@ -12,10 +12,9 @@ from typing import NamedTuple
 from hardware.virtual.card_side import CardSide
 from hardware.virtual.line_faults import Sent
 from protocols.iso7816.atr import CLASS_B
-from protocols.iso7816.line import CLK, CONTACTS_OFF, RST, VCC
+from protocols.iso7816.line import CONTACTS_OFF, RUNNING, VCC
 from protocols.iso7816.pps import DEFAULT_FI_DI, f_and_d
 
-RUNNING = VCC | CLK | RST
 ATR_AFTER = 500.0  # clocks from RST high
 CHARACTER_ETU, REPEAT_ETU = 12, 13.5  # between leading edges
 TURNAROUND_ETU, BLOCK_GUARD_ETU = 16, 22  # where the direction changes, in T=0 and T=1

@@ -17,13 +17,12 @@ from protocols.iso7816.atr import CLASS_A
 from protocols.iso7816.line import (
     CHARACTER,
     CLASS,
-    CLK,
     CONTACTS,
     CONTACTS_OFF,
     DAMAGED,
     OVERCURRENT,
     PRESENT,
-    RST,
+    RUNNING,
     SPEED,
     VCC,
     LineError,
@@ -39,7 +38,6 @@ logger = logging.getLogger(__name__)
 SUFFIXES = (".card", ".sam", ".test")
 LOOK_EVERY_S = 0.025
 BURST, BURST_EVERY_S = 16, 0.005
-RUNNING = VCC | CLK | RST
 
 
 def _unusable(path: Path, error: Exception) -> str:

@@ -12,10 +12,11 @@ import sys
 import time
 
 from firmware.ccid_device import CcidDevice
-from firmware.contact_line import RUNNING, ContactLine, HostLine
+from firmware.contact_line import ContactLine, HostLine
 from firmware.limits import standard_limits
 from protocols.ccid.messages import ICC_POWER_ON, POWER_AUTOMATIC, SET_PARAMETERS, XFR_BLOCK, Answer, Command
 from protocols.ccid.serial_frame import MESSAGE, FrameParser, frame
+from protocols.iso7816.line import RUNNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,9 +6,7 @@ from typing import NamedTuple
 from firmware.contact_line import CharacterDamaged, ContactLine
 from firmware.limits import CLOCK_KHZ
 from protocols.iso7816.atr import EVERY_CLASS
-from protocols.iso7816.line import CLK, RST, VCC
-
-RUNNING = VCC | CLK | RST
+from protocols.iso7816.line import RUNNING
 
 
 class Pause(NamedTuple):

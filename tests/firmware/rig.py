@@ -19,12 +19,10 @@ from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.line import (
     CHARACTER,
     CLASS,
-    CLK,
     CONTACTS,
     PRESENT,
-    RST,
+    RUNNING,
     SPEED,
-    VCC,
     LineParser,
     characters,
     message,
@@ -34,7 +32,6 @@ from tests.needs import need
 INTERPRETERS = (MICROPYTHON, CPYTHON)
 BARE_BOARD = "classes=B"
 """Setting of the unix board for tests that are not about classes: a mute card is mute in one."""
-RUNNING = VCC | CLK | RST
 WITHIN_S = 20.0
 ATR = bytes.fromhex("3B6D0000008154310086609901010203 04")
 READ = bytes.fromhex("00B2030406")

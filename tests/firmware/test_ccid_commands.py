@@ -31,9 +31,9 @@ from protocols.ccid.messages import (
     Command,
 )
 from protocols.ccid.serial_frame import EMPTIED, FILLED, MESSAGE, MORE_TIME, QUIET_MS, frame
-from protocols.iso7816.line import CLK, VCC
+from protocols.iso7816.line import CLK, RUNNING, VCC
 from tests.firmware.conftest import OpenHost
-from tests.firmware.rig import ANSWER, READ, RUNNING, ScriptedCard, well
+from tests.firmware.rig import ANSWER, READ, ScriptedCard, well
 
 NAME, TELL_SLOT_CHANGES, FEATURES, SHORT_APDU = "02", "010101", "6A", "1F02"
 PROMPTS = "B2A0004D4C" + "20" * 160

@@ -11,11 +11,10 @@ import pytest
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.people import DEFAULT_PERSON, GALLERY, load_person, make_card
 from hardware.virtual.slot import VirtualSlot
-from protocols.iso7816.line import CHARACTER, CLK, CONTACTS, PRESENT, RST, VCC, LineParser, characters, message
+from protocols.iso7816.line import CHARACTER, CLK, CONTACTS, PRESENT, RUNNING, VCC, LineParser, characters, message
 
 WITHIN_S = 10.0
 IN, OUT = (PRESENT, 1), (PRESENT, 0)
-RUNNING = VCC | CLK | RST
 SELECT_SSSE = bytes.fromhex("00A404000F 7378312E73682EC9E7BBE1B1A3D5CF")
 WRONG_PIN = bytes.fromhex("0020000003 000000")
 RIGHT_TRIES, WRONG_ONCE = 3, 2
