@@ -3,14 +3,12 @@
 import hashlib
 import os
 
-from protocols.ccid.service import FileFact
+from protocols.ccid.service import FIRMWARE_FOLDERS, FIRMWARE_MODULES, FileFact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Any
 
-FOLDERS = ("firmware", "protocols/ccid", "protocols/iso7816")
-FILES = ("protocols/__init__",)
 SUFFIXES = (".py", ".mpy")
 CHUNK = 512
 IS_FOLDER = 0x4000  # of the mode that `stat` gives
@@ -45,8 +43,13 @@ class FileSystem:
 
 def firmware_files(files: FileSystem, base: str) -> "list[str]":
     """Sorted paths, below `base`, of what the firmware consists of."""
-    found = [name + suffix for name in FILES for suffix in SUFFIXES if files.size(base + name + suffix) is not None]
-    for folder in FOLDERS:
+    found = [
+        name + suffix
+        for name in FIRMWARE_MODULES
+        for suffix in SUFFIXES
+        if files.size(base + name + suffix) is not None
+    ]
+    for folder in FIRMWARE_FOLDERS:
         _walk(files, base, folder, found)
     return sorted(found)
 

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from protocols.ccid.service import MANIFEST_FILE
+from protocols.ccid.service import FIRMWARE_FOLDERS, FIRMWARE_MODULES, MANIFEST_FILE
 from protocols.release.bundle import Manifest
 
 SOURCES = Path(__file__).parents[1]
 DATA = Path(__file__).with_name("firmware.toml")
-FOLDERS = ("firmware", "protocols/ccid", "protocols/iso7816")
-ALONE = ("protocols/__init__.py",)
 BOARDS = "firmware/boards"
 BOOT, BOOT_ON_BOARD = "firmware/boot.py", "main.py"
 ARGUMENTS = "arguments"
@@ -82,8 +80,9 @@ def application_files(board: str, sources: Path = SOURCES) -> dict[str, bytes]:
     missing = [name for name in made.boards if not (sources / BOARDS / name).is_dir()]
     if missing:
         raise FirmwareError(f"{sources / BOARDS}: no {', '.join(missing)}")
-    paths = [path for folder in FOLDERS for path in sorted((sources / folder).rglob("*.py"))]
-    named = {path.relative_to(sources).as_posix(): path for path in paths + [sources / alone for alone in ALONE]}
+    paths = [path for folder in FIRMWARE_FOLDERS for path in sorted((sources / folder).rglob("*.py"))]
+    paths += [sources / f"{name}.py" for name in FIRMWARE_MODULES]
+    named = {path.relative_to(sources).as_posix(): path for path in paths}
     chosen = {name: path for name, path in named.items() if _is_for(name, made.boards)}
     files = {name: path.read_bytes() for name, path in chosen.items()}
     return compiled(files, made.bytecode) if made.bytecode else files

@@ -52,6 +52,10 @@ ERROR_NO_ROOM = 0x88  # the file system refuses, or memory is used up
 NO_FILE_SLOT = "-"
 FILE_SLOTS = ("a", "b")
 
+# What they are, below that: all modules in these folders, and these
+FIRMWARE_FOLDERS = ("firmware", "protocols/ccid", "protocols/iso7816")
+FIRMWARE_MODULES = ("protocols/__init__",)
+
 # Kinds of events
 STARTED, CARD_IN, CARD_OUT, COMMAND_REFUSED = range(4)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from hardware.virtual.reader import MICROPYTHON, firmware_command
+from protocols.ccid.service import FIRMWARE_FOLDERS
 from tests.firmware.rig import demand
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("protocols/iso7816", "protocols/ccid", "firmware")
-FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+FILES = sorted(path for folder in FIRMWARE_FOLDERS for path in (ROOT / folder).rglob("*.py"))
 MODULES = {"hashlib", "json", "os", "select", "socket", "struct", "sys", "time"}
 RP2_MODULES = MODULES | {"array", "machine", "micropython", "rp2", "uctypes", "usb"}
 RP2 = "firmware/boards/pico"

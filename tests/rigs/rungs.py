@@ -18,6 +18,7 @@ from hardware.virtual.slot import VirtualSlot
 from hardware.virtual.vpcd import VpcdSlot
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import Reader
+from protocols.ccid.service import FIRMWARE_FOLDERS
 from tests.firmware import rig as interpreters
 from tests.pcscd import READERS, Pcscd
 from tests.pcscd import demand as demand_pcscd
@@ -33,9 +34,6 @@ FAULTS = "let the card misbehave"
 OWN_ATR = "give the card another answer to reset"
 CHALLENGES = "choose the card's challenges"
 FIRMWARE = "run the firmware"
-
-
-FIRMWARE_FOLDERS = "firmware", "protocols/iso7816", "protocols/ccid"
 
 
 class Wanted(NamedTuple):
