@@ -1,8 +1,6 @@
 """What tests of the firmware and of the drivers share: interpreters, and cards that misbehave by the character."""
 
 import platform
-import select
-import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -12,6 +10,7 @@ import pytest
 
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.reader import CPYTHON, MICROPYTHON, find_micropython
+from hardware.virtual.served_line import ServedLine
 from host_bridge.readers.serial_link import open_port
 from protocols.ccid.messages import Answer, Command
 from protocols.ccid.serial_frame import MESSAGE, FrameParser, frame
@@ -33,6 +32,7 @@ INTERPRETERS = (MICROPYTHON, CPYTHON)
 BARE_BOARD = "classes=B"
 """Setting of the unix board for tests that are not about classes: a mute card is mute in one."""
 WITHIN_S = 20.0
+BABBLE_EVERY_S = 0.005
 ATR = bytes.fromhex("3B6D0000008154310086609901010203 04")
 READ = bytes.fromhex("00B2030406")
 ANSWER = bytes.fromhex("B20304322E30309000")
@@ -83,37 +83,21 @@ def well() -> ScriptedCard:
     return ScriptedCard({5: ANSWER})
 
 
-class ScriptedSlot:
+class ScriptedSlot(ServedLine):
     """A contact line whose card does as its script says; `put` changes the card.
 
     `contacts` is what was driven, `speeds` each Fi and Di that was set, `classes` each class.
     """
 
     def __init__(self, card: ScriptedCard) -> None:
+        super().__init__("scripted slot")
         self.card: ScriptedCard | None = card
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        host, port = self._listener.getsockname()
-        self.address = f"{host}:{port}"
-        self._client: socket.socket | None = None
-        self._connected = threading.Event()
-        self._stopping = threading.Event()
+        self._parser = LineParser()
         self._busy = threading.Lock()
         self._running = False
         self.contacts: list[int] = []
         self.speeds: list[int] = []
         self.classes: list[int] = []
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join()
-        self._listener.close()
-
-    def wait_connected(self, timeout_s: float) -> bool:
-        return self._connected.wait(timeout_s)
 
     def put(self, card: ScriptedCard) -> None:
         self.pull()
@@ -128,39 +112,22 @@ class ScriptedSlot:
                 self._send(message(PRESENT, 0))
             self.card = None
 
-    def _send(self, data: bytes) -> None:
-        assert self._client is not None
-        self._client.sendall(data)
+    def _go_on(self) -> float:
+        with self._busy:
+            if self.card is not None and self._running:
+                self._send(characters(self.card.babble()))
+        return BABBLE_EVERY_S
 
-    def _serve(self) -> None:
-        parser = LineParser()
-        try:
-            while not self._stopping.is_set():
-                heard = self._client or self._listener
-                ready = select.select([heard], [], [], 0.005)[0]
-                with self._busy:
-                    if self._client is None:
-                        if ready:
-                            self._client = self._listener.accept()[0]
-                            self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                            self._send(message(PRESENT, 1))
-                            self._connected.set()
-                        continue
-                    if ready:
-                        data = self._client.recv(4096)
-                        if not data:
-                            return
-                        for kind, value in parser.feed(data):
-                            self._take(kind, value)
-                    if self.card is not None and self._running:
-                        self._send(characters(self.card.babble()))
-        except OSError:
-            return  # the firmware is gone
-        finally:
-            if self._client is not None:
-                self._client.close()
+    def _begin(self) -> None:
+        with self._busy:
+            self._send(message(PRESENT, 1))
 
-    def _take(self, kind: int, value: int) -> None:
+    def _take(self, data: bytes) -> None:
+        with self._busy:
+            for kind, value in self._parser.feed(data):
+                self._take_message(kind, value)
+
+    def _take_message(self, kind: int, value: int) -> None:
         if kind == CONTACTS:
             rises = value == RUNNING and not self._running
             self._running = value == RUNNING
