@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from firmware import forbidden_pins, indicator, keypad, pin_pad
 from firmware.indicator import ACCEPTED, DONE, REFUSED, WAITING, Indicator
+from firmware.keypad import REFUSED as NONE
 from firmware.keypad import Keypad, KeyScanner
 from firmware.pin_pad import EntryEnded, PinPad
 from hardware.virtual.keypad import NAMES, columns
@@ -16,14 +16,14 @@ from protocols.ccid.secure import ASK_CURRENT, BY_KEY, CONFIRM, Change, PinReque
 
 
 class Clock:
+    """`now` in ms."""
+
     def __init__(self) -> None:
         self.now = 0
 
-    def ticks(self) -> int:
-        return self.now
-
-    def elapsed(self, since: int) -> int:
-        return self.now - since
+    def monotonic(self) -> float:
+        """In place of the machine's, in seconds."""
+        return (self.now + 0.5) / 1000
 
     def wait(self, ms: int) -> None:
         self.now += ms
@@ -32,9 +32,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    for module in (keypad, indicator, pin_pad, forbidden_pins):
-        monkeypatch.setattr(module, "ticks_ms", found.ticks)
-        monkeypatch.setattr(module, "elapsed_ms", found.elapsed)
+    monkeypatch.setattr("firmware.ticks.time", found)
     return found
 
 
@@ -65,7 +63,6 @@ def scanned(clock: Clock, *steps: tuple[str, int]) -> list[int]:
 
 
 UP = ("", 40)
-NONE = keypad.REFUSED
 
 
 @pytest.mark.parametrize(
