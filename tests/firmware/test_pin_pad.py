@@ -24,6 +24,7 @@ from protocols.ccid.messages import (
     Answer,
 )
 from protocols.ccid.serial_frame import MESSAGE, MORE_TIME
+from tests.firmware.conftest import OpenHost
 from tests.firmware.rig import ATR, Host, ScriptedCard, ScriptedSlot
 from tests.needs import need
 
@@ -265,18 +266,14 @@ def test_requests_that_make_no_sense_name_the_offset(open_pad: OpenPad) -> None:
     assert keypad.lit == []
 
 
-def test_only_a_board_with_keys_has_a_pad(open_pad: OpenPad, interpreter: str) -> None:
+def test_only_a_board_with_keys_has_a_pad(open_pad: OpenPad, open_host: OpenHost) -> None:
     host, _, _ = open_pad(Chip())
-    assert host.ask(ESCAPE, FEATURES).data.hex() == "00000007600000000400000000041000000000000000"[:42]
-    process = ReaderProcess(ScriptedSlot(Chip()), interpreter=interpreter)
-    process.start()
-    bare = Host(process.path)
+    assert host.ask(ESCAPE, FEATURES).data.hex() == "00000007 60 000000 04 00000000 04 10".replace(" ", "") + "00" * 6
+    bare, _ = open_host(Chip())
     bare.ask(ICC_POWER_ON)
     for kind, data in ((ESCAPE, FEATURES), (ESCAPE, "53534330"), (ESCAPE, WAS_FORBIDDEN), (SECURE, VERIFY)):
         answer = bare.ask(kind, data)
         assert (answer.failed, answer.error) == (True, UNSUPPORTED)
-    bare.close()
-    process.stop()
 
 
 DEFAULTS = "53534330 02 0000 02 8888 03 66666F"
