@@ -7,6 +7,7 @@ or more, one every 0.3 s.
 """
 
 from protocols.ccid.messages import HEADER_SIZE, MAX_DATA, MAX_MESSAGE
+from protocols.iso7816.xor import xor
 
 SYNC = 0x03
 ACK = 0x06
@@ -27,10 +28,7 @@ MESSAGE, BAD_MESSAGE, REFUSED, FILLED, EMPTIED, MORE_TIME = range(6)
 
 
 def lrc(data: "bytes | bytearray | memoryview") -> int:
-    check = 0
-    for byte in data:
-        check ^= byte
-    return check
+    return xor(data)
 
 
 def frame(message: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Answer to reset, ISO/IEC 7816-3 (`reader.md B.3`, `ssc-card.md 2`)."""
 
 from protocols.iso7816.frozen import Frozen
+from protocols.iso7816.xor import xor
 
 DIRECT = 0x3B
 INVERSE = 0x3F
@@ -89,7 +90,7 @@ class Atr(Frozen):
         if len(raw) < 2 or atr_size(raw) != len(raw):
             raise AtrError(PART_LENGTH)
         tck = _has_tck(raw)
-        if tck and _xor(raw[1:]) != 0:
+        if tck and xor(raw[1:]) != 0:
             raise AtrError(PART_TCK)
         end = len(raw) - 1 if tck else len(raw)
         named = [td & 0x0F for td in _protocol_bytes(raw)]
@@ -168,13 +169,6 @@ class Atr(Frozen):
 
     def __repr__(self) -> str:
         return "Atr(T=%s, %d historical bytes)" % (self.protocols, len(self.historical_bytes))
-
-
-def _xor(data: "bytes | bytearray") -> int:
-    check = 0
-    for byte in data:
-        check ^= byte
-    return check
 
 
 def _interface_bytes(raw: "bytes | bytearray") -> "tuple[tuple[int | None, ...], ...]":

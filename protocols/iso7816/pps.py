@@ -1,5 +1,7 @@
 """Protocol and parameters selection, and what Fi and Di stand for (ISO/IEC 7816-3; `reader.md B.3`)."""
 
+from protocols.iso7816.xor import xor
+
 PPSS = 0xFF
 MIN_SIZE, MAX_SIZE = 3, 6
 HAS_PPS1 = 0x10
@@ -39,12 +41,12 @@ def slower(fi_di: int) -> int:
 def pps_request(protocol: int, fi_di: int) -> bytes:
     """PPSS, PPS0, PPS1, PCK."""
     head = bytes([PPSS, HAS_PPS1 | protocol, fi_di])
-    return head + bytes([_xor(head)])
+    return head + bytes([xor(head)])
 
 
 def is_pps(data: "bytes | bytearray | memoryview") -> bool:
     """Whether this is a whole PPS, request or answer."""
-    return len(data) >= MIN_SIZE and data[0] == PPSS and pps_size(data) == len(data) and _xor(data) == 0
+    return len(data) >= MIN_SIZE and data[0] == PPSS and pps_size(data) == len(data) and xor(data) == 0
 
 
 def pps_size(data: "bytes | bytearray | memoryview") -> int:
@@ -66,10 +68,3 @@ def agreed_speed(request: "bytes | bytearray | memoryview", answer: "bytes | byt
     if answer[2] != request[2]:
         raise PpsError("PPS1 altered")
     return answer[2]
-
-
-def _xor(data: "bytes | bytearray | memoryview") -> int:
-    check = 0
-    for byte in data:
-        check ^= byte
-    return check

@@ -1,6 +1,7 @@
 """Blocks of T=1: prologue NAD PCB LEN, information field, error detection code (`reader.md B.5`, `A.5`)."""
 
 from protocols.iso7816.frozen import Frozen
+from protocols.iso7816.xor import xor
 
 PROLOGUE_SIZE = 3
 MAX_INF = 254
@@ -25,10 +26,7 @@ class BlockError(ValueError):
 
 def lrc(data: "bytes | bytearray | memoryview") -> bytes:
     """XOR of all bytes."""
-    check = 0
-    for byte in data:
-        check ^= byte
-    return bytes([check])
+    return bytes([xor(data)])
 
 
 def crc(data: "bytes | bytearray | memoryview") -> bytes:
