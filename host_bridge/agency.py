@@ -1,13 +1,10 @@
 """An agency's terminal at work on a card's PIN: by the rules of the holder's city, every act in the journal."""
 
-import secrets
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from random import SystemRandom
 from threading import Event
 from time import monotonic
-
-from msgspec.structs import replace
 
 from host_bridge.card.errors import CardError, text_key
 from host_bridge.card.pin_entry import PinRules, check_new
@@ -15,10 +12,10 @@ from host_bridge.card.security_module import CENTRE_S, SecurityModuleSilent
 from host_bridge.card.session import CardSession
 from host_bridge.clock import SystemClock
 from host_bridge.config import Config, ConfigError
-from host_bridge.counter.bill import hash_of
 from host_bridge.counter.books import Books
 from host_bridge.counter.home import home_of, pin_rules
 from host_bridge.counter.reception import ASK_S, ask_centre
+from host_bridge.counter.records import Records, new_salt
 from host_bridge.counter.visit import Visit
 from host_bridge.enrol import EnrolError, open_journal
 from host_bridge.journal.errors import NotEnrolled
@@ -26,12 +23,11 @@ from host_bridge.link.link import Link
 from host_bridge.readers.addresses import AddressError, open_reader
 from host_bridge.readers.reader import ReaderError
 from host_bridge.security import open_security_module
-from protocols.events.events import PinService
-from protocols.events.frames import Person, PersonQuery
+from protocols.events.events import Service, ServiceState
+from protocols.events.frames import PersonQuery
 from protocols.events.keys import KeyAnswer, KeyStep
 from protocols.texts.catalogue import texts
 
-SALT_BYTES = 16
 OUTPATIENT = "11"
 """`med_type` of a question that is not about care."""
 
@@ -58,6 +54,7 @@ class Agency:
         if self._journal.record.role != "agency":
             raise AgencyOnly
         self._books = Books(self._journal, clock)
+        self._records = Records(self._journal, self._books, clerk=settings.terminal.clerk, salt=new_salt)
         self._link = Link(
             self._journal, self._journal.record, clock=clock, random=SystemRandom(), on_change=self._changed.set
         )
@@ -75,20 +72,15 @@ class Agency:
     def unblock(self) -> int | None:
         """Restore the tries of the PIN of the card in the reader; tries left."""
         session, visit = self._read()
-        self._serve(PinService(service="unblock", state="begun", opter=self._clerk), visit, session.unblock_pin)
+        self._serve("unblock", visit, session.unblock_pin)
         return session.pin_tries()
 
     def reset(self, new: bytearray, repeat: bytearray) -> int | None:
         """Set a new PIN and restore its tries; tries left. `PinEntryError` before the card is asked."""
         session, visit = self._read()
         check_new(new, repeat, self._rules(visit))
-        begun = PinService(service="reset", state="begun", opter=self._clerk)
-        self._serve(begun, visit, lambda: session.reset_pin(new))
+        self._serve("reset", visit, lambda: session.reset_pin(new))
         return session.pin_tries()
-
-    @property
-    def _clerk(self) -> str:
-        return self._settings.terminal.clerk
 
     def _read(self) -> tuple[CardSession, Visit]:
         connection = self._reader.connect()
@@ -105,27 +97,24 @@ class Agency:
             visit = visit.answered(ask_centre(self._link, self._books, query))
         return pin_rules(visit, home_of(visit, self._books.today(), simulated=self._settings.terminal.simulated))
 
-    def _serve(self, begun: PinService, visit: Visit, act: Callable[[], None]) -> None:
+    def _serve(self, service: Service, visit: Visit, act: Callable[[], None]) -> None:
         """Between two durable events; where the centre listens, it has them when this returns."""
-        self._note(begun, visit)
+        self._note(visit, service, "begun")
         try:
             act()
         except (CardError, ReaderError) as error:
             key, _ = text_key(error)
-            self._note(replace(begun, state="failed", number=texts()[key].number), visit)
+            self._note(visit, service, "failed", texts()[key].number)
             raise
         else:
-            self._note(replace(begun, state="done"), visit)
+            self._note(visit, service, "done")
         finally:
             self._link.wake()
             if self._reached():
                 self._await(ASK_S, lambda: self._journal.mark.seq == self._journal.end)
 
-    def _note(self, service: PinService, visit: Visit) -> None:
-        person = None
-        if visit.holder is not None and visit.issuer is not None:
-            person = Person(visit.holder.certno, visit.issuer.card_no, secrets.token_hex(SALT_BYTES))
-        self._journal.append(replace(service, person_hash=hash_of(person)), person)
+    def _note(self, visit: Visit, service: Service, state: ServiceState, number: str | None = None) -> None:
+        self._journal.append(*self._records.pin_service(visit, service, state, number))
 
     def _ask(self, step: KeyStep, timeout_s: float) -> KeyAnswer | None:
         if not self._await(CENTRE_S, lambda: self._link.centre.listening):

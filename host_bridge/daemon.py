@@ -1,6 +1,5 @@
 """The terminal as it runs at a counter: journal, link, reader, printer, visit and clerk page, wired together."""
 
-import secrets
 import signal
 import threading
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import msgspec
 from host_bridge.clock import SystemClock
 from host_bridge.config import Config, ConfigError
 from host_bridge.counter.counter import Counter
+from host_bridge.counter.records import new_salt
 from host_bridge.counter.view import CounterView
 from host_bridge.enrol import open_journal
 from host_bridge.link.link import Link
@@ -25,8 +25,6 @@ from host_bridge.web.serve import WebServer
 from protocols.events.steps import OnStep, pass_by
 from protocols.settlement.catalogue import load_catalogue
 from protocols.settlement.profile import load_city
-
-SALT_BYTES = 16
 
 
 class Terminal:
@@ -54,7 +52,7 @@ class Terminal:
             printer=open_printer(config.terminal.printer),
             clock=clock,
             clerk=config.terminal.clerk,
-            salt=lambda: secrets.token_hex(SALT_BYTES),
+            salt=new_salt,
             on_step=on_step,
             security=self._security,
         )

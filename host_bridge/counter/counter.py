@@ -321,7 +321,7 @@ class Counter:
         renewed = visit.pin_changed and not self._visit.pin_changed
         self._visit = visit = self._at_home(visit)
         if renewed:
-            self._journal.append(*self._records.pin_changed(visit))
+            self._journal.append(*self._records.pin_service(visit, "change", "done"))
             self._link.wake()
         if visit.stage == "reading":
             self._go_on()

@@ -1,5 +1,6 @@
-"""What a visit leaves in the journal: settlements, refunds, refusals, changed PINs, made but not yet written."""
+"""What a visit leaves in the journal: settlements, refunds, refusals, PIN services, made but not yet written."""
 
+import secrets
 from collections.abc import Callable
 
 from host_bridge.counter.bill import Quote, hash_of, refund_event, settlement_of
@@ -7,11 +8,18 @@ from host_bridge.counter.books import Books
 from host_bridge.counter.visit import NotNow, Refused, Visit
 from host_bridge.journal.chain import Stored
 from host_bridge.journal.journal import Journal
-from protocols.events.events import PinService, Refund, Refusal, Settlement
+from protocols.events.events import PinService, Refund, Refusal, Service, ServiceState, Settlement
 from protocols.events.frames import Person
 from protocols.settlement.catalogue import Catalogue
 from protocols.settlement.profile import City
 from protocols.texts.catalogue import texts
+
+SALT_BYTES = 16
+
+
+def new_salt() -> str:
+    """Hex, as the hash of a person takes it."""
+    return secrets.token_hex(SALT_BYTES)
 
 
 class Records:
@@ -76,10 +84,13 @@ class Records:
         )
         return refusal, person
 
-    def pin_changed(self, visit: Visit) -> tuple[PinService, Person | None]:
-        """The chip has a new PIN."""
+    def pin_service(
+        self, visit: Visit, service: Service, state: ServiceState, number: str | None = None
+    ) -> tuple[PinService, Person | None]:
+        """What is done to the holder's PIN; `number` is the catalogue's where it failed."""
         person = self._person(visit)
-        return PinService(service="change", state="done", opter=self._clerk, person_hash=hash_of(person)), person
+        done = PinService(service=service, state=state, opter=self._clerk, number=number, person_hash=hash_of(person))
+        return done, person
 
     def _person(self, visit: Visit) -> Person | None:
         if visit.holder is None or visit.issuer is None:

@@ -18,6 +18,8 @@ EVENT_HASH = b"ssc-event-1"
 PERSON_HASH = b"ssc-person-1"
 
 Mode = Literal["online", "provisional", "full_cash"]
+Service = Literal["change", "unblock", "reset"]
+ServiceState = Literal["begun", "done", "failed"]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 """A number that only grows: epoch, sequence, version, milliseconds."""
 
@@ -97,8 +99,8 @@ class Refusal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class PinService(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="pin"):
     """What is done to the PIN of a card: `begun` before the card is asked, then `done`, or `failed` with a number."""
 
-    service: Literal["change", "unblock", "reset"]
-    state: Literal["begun", "done", "failed"]
+    service: Service
+    state: ServiceState
     opter: str
     number: str | None = None
     person_hash: str | None = None
