@@ -13,6 +13,7 @@ from host_bridge.card.session import CardSession
 from host_bridge.clock import SystemClock
 from host_bridge.config import Config, ConfigError
 from host_bridge.counter.books import Books
+from host_bridge.counter.decide import OUTPATIENT
 from host_bridge.counter.home import home_of, pin_rules
 from host_bridge.counter.reception import ASK_S, ask_centre
 from host_bridge.counter.records import Records, new_salt
@@ -27,9 +28,6 @@ from protocols.events.events import Service, ServiceState
 from protocols.events.frames import PersonQuery
 from protocols.events.keys import KeyAnswer, KeyStep
 from protocols.texts.catalogue import texts
-
-OUTPATIENT = "11"
-"""`med_type` of a question that is not about care."""
 
 
 class AgencyOnly(EnrolError):
@@ -93,7 +91,7 @@ class Agency:
         """Those of the insured place where centre or memory name one, otherwise of the card's issuer."""
         if visit.holder is not None and visit.issuer is not None:
             self._reached()
-            query = PersonQuery(visit.holder.certno, visit.issuer.card_no, OUTPATIENT)
+            query = PersonQuery(visit.holder.certno, visit.issuer.card_no, OUTPATIENT)  # not about care
             visit = visit.answered(ask_centre(self._link, self._books, query))
         return pin_rules(visit, home_of(visit, self._books.today(), simulated=self._settings.terminal.simulated))
 

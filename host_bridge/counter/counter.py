@@ -16,7 +16,7 @@ from host_bridge.card.security_module import SecurityModule
 from host_bridge.counter.bill import ItemLine, bill_lines, faults_of
 from host_bridge.counter.books import Books
 from host_bridge.counter.centre import Centre
-from host_bridge.counter.decide import city_division, home_city
+from host_bridge.counter.decide import city_division, home_city, usual_care
 from host_bridge.counter.desk import ReceiptDesk, bearer_left
 from host_bridge.counter.home import changes_pins_of, home_of
 from host_bridge.counter.picture import Picture
@@ -46,8 +46,6 @@ from protocols.settlement.split import BillError
 from protocols.sscard.pin import wipe
 from protocols.texts.catalogue import texts
 
-OUTPATIENT, PHARMACY = "11", "41"
-"""`med_type` assumed until a bill says another (settlement.md B.6)."""
 POLL_S = 0.1
 LOOK_S = 10.0
 """How often the printer is asked how it stands."""
@@ -78,6 +76,7 @@ class Counter:
     ) -> None:
         self._slot = Slot(reader, security)
         self._city = city
+        self._usual_care = usual_care(journal.record.fixmedins_code)
         self._catalogue = catalogue
         self._journal = journal
         self._link = link
@@ -130,7 +129,7 @@ class Counter:
             arrived = self._slot.look()
             if self._visit.with_card and not self._slot.there:
                 self._end()
-            elif self._slot.there and not self._slot.spent and _takes_card(self._visit, arrived=arrived):
+            elif self._slot.there and not self._slot.spent and self._visit.takes_card(arrived=arrived):
                 self._begin()
 
     def view(self) -> CounterView:
@@ -223,7 +222,7 @@ class Counter:
             self._require("full_cash")
             visit = self._visit
             if visit.stage == "idle":
-                visit = visit.without_card(self._usual_care())
+                visit = visit.without_card(self._usual_care)
             text = reason_text(reason_key, with_card=visit.with_card)
             if text is None and visit.stage == "refused" and visit.refused is not None:
                 text = texts()[visit.refused.key] if visit.refused.key == reason_key else None
@@ -283,7 +282,7 @@ class Counter:
         """Read the card, ask the centre, see whether a PIN is wanted."""
         today = self._books.today()
         self._city = home_city(city_division(self._city), today, simulated=self._city.simulated) or self._city
-        self._set(Visit().card_in(self._usual_care()))
+        self._set(Visit().card_in(self._usual_care))
         try:
             with self._card_errors():
                 for visit in self._reception.read(self._visit):
@@ -467,9 +466,6 @@ class Counter:
         if not self._visit.allows(action):
             raise NotNow(action, self._visit.stage)
 
-    def _usual_care(self) -> str:
-        return PHARMACY if self._journal.record.fixmedins_code.startswith("P") else OUTPATIENT
-
     def _set(self, visit: Visit) -> None:
         self._visit = visit
         self._publish()
@@ -499,8 +495,3 @@ class Counter:
     def _look_at_printer(self) -> None:
         if self._desk.look():
             self.changed()
-
-
-def _takes_card(visit: Visit, *, arrived: bool) -> bool:
-    """Whether a card in the slot begins a visit now; the result of a visit without one makes way for a new card."""
-    return visit.stage == "idle" or (visit.stage == "done" and not visit.with_card and arrived)

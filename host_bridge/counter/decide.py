@@ -15,6 +15,8 @@ from protocols.events.frames import PersonAnswer
 from protocols.settlement.bill import Accumulators
 from protocols.settlement.profile import INPATIENT, City, OfflineLimits, load_city
 
+OUTPATIENT, PHARMACY = "11", "41"
+"""Kinds of care: `med_type`."""
 INSURED = "1"
 """`psn_insu_stas` of a person whose insurance is in force."""
 UNUSABLE_CARDS = {
@@ -70,6 +72,11 @@ class Decision(NamedTuple):
 
     mode: Mode | Literal["refuse"]
     key: str | None = None
+
+
+def usual_care(fixmedins_code: str) -> str:
+    """The `med_type` assumed at this institution until a bill says another (settlement.md B.6)."""
+    return PHARMACY if fixmedins_code.startswith("P") else OUTPATIENT
 
 
 def known_of(remembered: Remembered | None, source: Source) -> Known:

@@ -110,6 +110,10 @@ class Visit:
             return self.change_here and not self.pin_free and self.cash is None and not other
         return True
 
+    def takes_card(self, *, arrived: bool) -> bool:
+        """Whether a card in the slot begins a visit now; the result of a visit without one makes way for a new card."""
+        return self.stage == "idle" or (self.stage == "done" and not self.with_card and arrived)
+
     def card_in(self, med_type: str) -> "Visit":
         """A card was put in; `med_type` is the kind of care assumed until a bill says another."""
         return Visit(stage="reading", step="person", with_card=True, med_type=med_type)
