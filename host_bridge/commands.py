@@ -10,9 +10,7 @@ from host_bridge.card.commands import app as card
 from host_bridge.config import load_config
 from host_bridge.conformance.commands import conformance
 from host_bridge.conformance.reader.commands import conformance as reader_conformance
-from host_bridge.readers.bridge_command import bridge
 from host_bridge.readers.commands import app as reader
-from host_bridge.readers.recover_command import recover
 from host_bridge.split_command import split
 from host_bridge.terminal_commands import ConfigOption, reported
 from host_bridge.terminal_commands import app as terminal
@@ -25,9 +23,7 @@ terminal.info.help = "终端 · Enrol and run this counter"
 
 
 card.command("conformance")(conformance)
-reader.command("bridge")(bridge)
 reader.command("conformance")(reader_conformance)
-reader.command("recover")(recover)
 terminal.command("unblock-pin")(unblock_pin)
 terminal.command("reset-pin")(reset_pin)
 

@@ -6,10 +6,12 @@ from rich.table import Table
 
 from host_bridge.card.errors import text_key
 from host_bridge.readers.addresses import FoundReader, list_pcsc_readers, list_serial_readers
+from host_bridge.readers.bridge_command import bridge
 from host_bridge.readers.command_line import Json, print_json, say
 from host_bridge.readers.flash_command import flash
 from host_bridge.readers.port_lock import Holder
 from host_bridge.readers.reader import ReaderUnavailable
+from host_bridge.readers.recover_command import recover
 from host_bridge.readers.service_commands import info, log
 from host_bridge.readers.trace_command import trace
 from host_bridge.readers.update_commands import manifest, update
@@ -18,10 +20,12 @@ MAX_WIDTH = 1000
 CARD = {True: "有 · in", False: "无 · none", None: "—"}
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(bridge)
 app.command()(flash)
 app.command()(info)
 app.command()(log)
 app.command()(manifest)
+app.command()(recover)
 app.command()(trace)
 app.command()(update)
 
