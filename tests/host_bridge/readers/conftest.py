@@ -9,12 +9,18 @@ from hardware.virtual.card_file import Pin
 from hardware.virtual.card_side import Chip
 from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.line_faults import Fault
-from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
+from hardware.virtual.people import DEFAULT_PERSON, GALLERY, load_person, make_card
 from hardware.virtual.reader import ReaderProcess
 from hardware.virtual.slot import VirtualSlot
+from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from tests.firmware.rig import ChipWithAtr
 
 StartReader = Callable[..., ReaderProcess]
+
+READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
+VERSION = ResponseApdu(bytes.fromhex("0304322E3030"), 0x9000)
+"""Of EF05 of a 2.00 card's SSSE."""
+WRONG_PIN = CommandApdu(0x00, 0x20, 0, 0, b"\x00\x00\x00")
 
 
 @pytest.fixture
@@ -30,6 +36,15 @@ def slot_folder(tmp_path: Path) -> Path:
 def card(slot_folder: Path) -> Path:
     """The file that is the card in the slot."""
     return slot_folder / "employee.card"
+
+
+@pytest.fixture
+def sam_folder(tmp_path: Path) -> Path:
+    """The folder that is the second slot."""
+    folder = tmp_path / "sam folder"
+    folder.mkdir()
+    make_card(load_person(GALLERY / "retired.toml"), folder / "retired.card")
+    return folder
 
 
 def pin_of(card: Path) -> Pin:

@@ -23,13 +23,10 @@ from host_bridge.card.pin_entry import PinRules, pad_of, verify_at_pad
 from host_bridge.card.session import CardSession
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardMute, CardRemoved, Reader, ReaderUnavailable
-from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from tests.firmware.rig import demand as demand_interpreter
-from tests.host_bridge.readers.conftest import StartReader, pin_of
+from tests.host_bridge.readers.conftest import READ_VERSION, VERSION, StartReader, pin_of
 from tests.pcscd import Pcscd, card_present, demand
 
-READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
-VERSION = ResponseApdu(bytes.fromhex("0304322E3030"), 0x9000)
 SLOW = [Fault("command", "pause", at, ms=800, times=1) for at in (0, 2, 4)]
 """Within WWT, 893 ms (`reader.md B.4`), and 2.4 s in all."""
 

@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from hardware.virtual.card import VirtualCard
-from hardware.virtual.people import GALLERY, load_person, make_card
 from hardware.virtual.processes import SSC, Process, wait_until
 from hardware.virtual.reader import CPYTHON, ReaderProcess
 from hardware.virtual.slot import VirtualSlot
@@ -26,27 +25,14 @@ from host_bridge.readers.serial import SerialReader
 from host_bridge.readers.serial_link import open_port
 from protocols.ccid.messages import GET_SLOT_STATUS, Command
 from protocols.ccid.serial_frame import frame
-from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.texts.catalogue import texts
-from tests.host_bridge.readers.conftest import pin_of
+from tests.host_bridge.readers.conftest import READ_VERSION, VERSION, WRONG_PIN, pin_of
 from tests.host_bridge.readers.hostile_wire import HostileWire, Spoil, well
-
-READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
-VERSION = ResponseApdu(bytes.fromhex("0304322E3030"), 0x9000)
-WRONG_PIN = CommandApdu(0x00, 0x20, 0, 0, b"\x00\x00\x00")
 
 
 @pytest.fixture
 def interpreter() -> str:
     return CPYTHON
-
-
-@pytest.fixture
-def sam_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "sam folder"
-    folder.mkdir()
-    make_card(load_person(GALLERY / "retired.toml"), folder / "retired.card")
-    return folder
 
 
 @pytest.fixture

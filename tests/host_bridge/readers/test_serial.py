@@ -18,13 +18,11 @@ from host_bridge.readers.serial import SerialReader
 from host_bridge.readers.serial_link import Port, open_port
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.status import SW_AUTHENTICATION_BLOCKED, SW_SUCCESS
-from tests.host_bridge.readers.conftest import StartReader, pin_of
+from tests.host_bridge.readers.conftest import READ_VERSION, VERSION, WRONG_PIN, StartReader, pin_of
 
 SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))
 FCI = bytes.fromhex("6F1C840F7378312E73682EC9E7BBE1B1A3D5CFA50988011E9F0C03860103")
 """Selection reply of `ssc-card.md 3.1`; its last byte is the card's algorithm."""
-VERSION = bytes.fromhex("0304322E3030")
-WRONG_PIN = CommandApdu(0x00, 0x20, 0, 0, b"\x00\x00\x00")
 
 
 def converse(connection: CardConnection) -> None:
@@ -33,7 +31,7 @@ def converse(connection: CardConnection) -> None:
     fci = connection.transmit(CommandApdu(0x00, 0xC0, 0, 0, le=0x1E))
     assert (fci.data[:-1], fci.sw) == (FCI[:-1], SW_SUCCESS)
     assert connection.transmit(CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=256)) == ResponseApdu(b"", 0x6C06)
-    assert connection.transmit(CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)) == ResponseApdu(VERSION, SW_SUCCESS)
+    assert connection.transmit(READ_VERSION) == VERSION
 
 
 @pytest.fixture
@@ -117,8 +115,8 @@ def test_threads_share_one_reader(reader: SerialReader) -> None:
                 if number % 2:
                     assert reader.card_present()
                 else:
-                    read = connection.transmit(CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6))
-                    assert read == ResponseApdu(VERSION, SW_SUCCESS)
+                    read = connection.transmit(READ_VERSION)
+                    assert read == VERSION
             except Exception as error:
                 wrong.append(error)
 

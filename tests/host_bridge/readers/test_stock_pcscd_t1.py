@@ -18,12 +18,10 @@ from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardMute, Reader
 from host_bridge.readers.serial import SerialReader
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
-from tests.host_bridge.readers.conftest import StartReader
+from tests.host_bridge.readers.conftest import READ_VERSION, VERSION, StartReader
 from tests.pcscd import Pcscd, card_present
 
 SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))
-READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
-VERSION = ResponseApdu(bytes.fromhex("0304322E3030"), 0x9000)
 
 IFSC_20 = bytes.fromhex("3B808131141531")
 """IFSC 20, BWI 1, CWI 5; 80 xor 81 xor 31 xor 14 xor 15 = 31."""

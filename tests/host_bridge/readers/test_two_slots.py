@@ -22,20 +22,9 @@ from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardConnection, CardRemoved, NoCard, Reader, ReaderInUse, ReaderUnavailable
 from host_bridge.readers.serial import SerialReader
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
-from tests.host_bridge.readers.conftest import pin_of
+from tests.host_bridge.readers.conftest import READ_VERSION, VERSION, WRONG_PIN, pin_of
 
 SELECT_SSSE = CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF"))
-READ_VERSION = CommandApdu(0x00, 0xB2, 0x03, 0x2C, le=6)
-VERSION = ResponseApdu(bytes.fromhex("0304322E3030"), 0x9000)
-WRONG_PIN = CommandApdu(0x00, 0x20, 0, 0, b"\x00\x00\x00")
-
-
-@pytest.fixture
-def sam_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "sam"
-    folder.mkdir()
-    make_card(load_person(GALLERY / "retired.toml"), folder / "retired.card")
-    return folder
 
 
 @pytest.fixture
