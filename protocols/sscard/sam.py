@@ -5,7 +5,7 @@ For SM4 nothing is public: names, block size and MAC are those of SSF33 (INF, 10
 
 from protocols.iso7816.apdu import CommandApdu
 from protocols.sscard import security
-from protocols.sscard.commands import PROPRIETARY, PROPRIETARY_WITH_MAC
+from protocols.sscard.commands import PROPRIETARY
 
 CLASS = 0xBF
 INITIALIZE_ENVIRONMENT, DELIVERY_SESSION_KEY, CIPHER_DATA, LOAD_KEY = 0xEC, 0xDE, 0xFA, 0xD4
@@ -75,11 +75,6 @@ def delivery_session_key(usage: int, key_id: int, factors: bytes, challenge: byt
 def cipher_data(mode: int, data: bytes) -> CommandApdu:
     """CIPHER DATA of whole blocks."""
     return CommandApdu(PROPRIETARY, CIPHER_DATA, mode, 0x00, data)
-
-
-def load_key(mode: int, key_file: int, loaded: bytes) -> CommandApdu:
-    """CREATE KEY or CHANGE KEY with cipher and MAC."""
-    return CommandApdu(PROPRIETARY_WITH_MAC, LOAD_KEY, mode, key_file, loaded)
 
 
 def loading_mac(algorithm: int, own: bytes, challenge: bytes, message: bytes) -> bytes:
