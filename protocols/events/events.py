@@ -13,7 +13,6 @@ import msgspec
 from protocols.events.topics import is_terminal_id
 from protocols.settlement.bill import AcctScope, Accumulators, FeeLine, Fen, Rounding, Split
 
-SCHEMA = "ssc:event/1"
 EVENT_HASH = b"ssc-event-1"
 PERSON_HASH = b"ssc-person-1"
 
