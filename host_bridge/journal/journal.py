@@ -28,6 +28,7 @@ from host_bridge.journal.store import FAILURES, journal_error, open_writer, take
 from protocols.events.clock import Clock, rfc3339
 from protocols.events.events import (
     Event,
+    EventData,
     PinService,
     Refund,
     Refusal,
@@ -46,8 +47,6 @@ TAIL = 64
 """Events at the end that are checked on opening; the others are when they are sent, or by `verify`."""
 NEWEST_STEP = timedelta(hours=1)
 """A newer time is written by itself only when this far ahead of what the file proves."""
-
-EventData = Settlement | Refund | Refusal | PinService
 
 _TYPES: dict[type[EventData], Literal["ssc.settlement", "ssc.refund", "ssc.refusal", "ssc.pin"]] = {
     Settlement: "ssc.settlement",

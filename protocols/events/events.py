@@ -110,6 +110,9 @@ class PinService(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return self.state == "done" and self.service != "unblock"
 
 
+EventData = Settlement | Refund | Refusal | PinService
+
+
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The envelope. `id` is `terminal/epoch/seq`; `prev` the hash of the event before, or of the enrolment record."""
 
@@ -122,7 +125,7 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     dataschema: Literal["ssc:event/1"] = "ssc:event/1"
     prev: str
     clock: Stamp
-    data: Settlement | Refund | Refusal | PinService
+    data: EventData
 
 
 _EVENT_ID = re.compile(r"([0-9A-Za-z-]{1,32})/([1-9][0-9]{0,8})/([1-9][0-9]{0,17})")

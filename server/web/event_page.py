@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from protocols.events.events import (
     Event,
+    EventData,
     PinService,
     Refund,
     Refusal,
@@ -22,8 +23,6 @@ from server.store.tables import bookings, enrolments, events, ledger, terminals
 from server.web.labels import ACCOUNTS, KINDS, PIN_SERVICES, PIN_STATES, coded, explained, money, named, stamp, titled
 from server.web.lists import differences, quarantined
 from server.web.pictures import Both, ChargeLine, EventPage, Fact, LedgerEntry
-
-EventData = Settlement | Refund | Refusal | PinService
 
 PIN_WORDS = {"verified": Both("芯片已验证", "Verified by the chip"), "not_asked": Both("未要求", "Not asked")}
 SOURCES = {

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from host_bridge.counter.bill import Quote, hash_of, quote_full_cash, quote_split, refund_event, settlement_of
 from host_bridge.counter.books import Books
 from host_bridge.counter.decide import Decision, Known, decide, insured_by
-from host_bridge.journal.journal import EventData, Journal
+from host_bridge.journal.journal import Journal
 from host_bridge.link.link import Link
 from protocols.events.clock import Clock
-from protocols.events.events import Refusal, Settlement, event_id
+from protocols.events.events import EventData, Refusal, Settlement, event_id
 from protocols.events.frames import Person, PersonAnswer, PersonQuery
 from protocols.settlement.bill import Accumulators, FeeLine
 from protocols.settlement.catalogue import load_catalogue

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from protocols.events.events import (
     Basis,
     Event,
+    EventData,
     Mode,
     PinService,
     Refund,
@@ -64,9 +65,7 @@ class Chain:
     def hash(self, seq: int) -> str:
         return self.events[seq - 1].hash if seq else self.start
 
-    def append(
-        self, data: Settlement | Refund | Refusal | PinService, person: Person | None, **envelope: Any
-    ) -> Written:
+    def append(self, data: EventData, person: Person | None, **envelope: Any) -> Written:
         """Journal an event; `envelope` overrides fields to make bad ones."""
         seq = len(self.events) + 1
         values: dict[str, Any] = {

@@ -18,6 +18,7 @@ from protocols.events.clock import SHANGHAI, rfc3339
 from protocols.events.events import (
     Basis,
     Event,
+    EventData,
     Mode,
     PinService,
     Refund,
@@ -181,7 +182,7 @@ class Terminal:
         """What was done to a PIN."""
         return self.write(PinService(**{"service": "reset", "state": "done", "opter": "02"} | fields), None)
 
-    def write(self, data: Settlement | Refund | Refusal | PinService, person: Person | None) -> Sent:
+    def write(self, data: EventData, person: Person | None) -> Sent:
         """The next event of the chain."""
         self.end += 1
         event = Event(
