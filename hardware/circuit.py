@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from hardware.pinmap import IN, OPEN_DRAIN, OUT, Board, PinMap, Slot, wires
+from hardware.pinmap import IN, OPEN_DRAIN, OUT, Board, PinMap, Slot, keypad_wires, wires
 
 PARTS = Path(__file__).with_name("parts.toml")
 
@@ -199,8 +199,7 @@ class Circuit:
         self._place(kind, {**nets, **auxiliary})
 
     def _keypad(self, board: Board) -> None:
-        lines = [f"keypad row {number}" for number, _ in enumerate(board.keypad.rows, 1)]
-        lines += [f"keypad column {number}" for number, _ in enumerate(board.keypad.columns, 1)]
+        lines = [wire.signal for wire in keypad_wires(board.keypad)]
         for line in lines:
             self._between("R_1k", line, f"{line} out")
         header = [pin.name for pin in self._kinds["keypad_header"].all_pins()]

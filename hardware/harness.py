@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from hardware.circuit import Circuit, Placed
-from hardware.pinmap import PinMap
+from hardware.pinmap import PinMap, keypad_wires
 
 HEAD = """# Made by `make gen` from hardware/pinmap.toml; `make hardware` draws it.
 
@@ -30,8 +30,7 @@ class Cable(NamedTuple):
 def cables(pinmap: PinMap) -> tuple[Cable, ...]:
     board = next(iter(pinmap.boards.values()))
     headers = {part.kind: part for part in Circuit(pinmap, board).placed}
-    keypad = [f"row {number}" for number, _ in enumerate(board.keypad.rows, 1)]
-    keypad += [f"column {number}" for number, _ in enumerate(board.keypad.columns, 1)]
+    keypad = [wire.signal.removeprefix("keypad ") for wire in keypad_wires(board.keypad)]
     panel = [*(f"LED {colour} +" for colour in board.leds), "both LEDs -", "buzzer +", "buzzer -"]
     pulls = pinmap.raspberry_pi.pulls.values()
     pi = pinmap.modules[pinmap.raspberry_pi.module]

@@ -161,8 +161,7 @@ def wires(board: Board) -> tuple[Wire, ...]:
         Wire(board.console[0], "console TX", OUT),
         Wire(board.console[1], "console RX", IN),
         *(wire for slot in board.slots for wire in slot_wires(slot)),
-        *(Wire(pin, f"keypad row {number}", OUT) for number, pin in enumerate(board.keypad.rows, 1)),
-        *(Wire(pin, f"keypad column {number}", IN) for number, pin in enumerate(board.keypad.columns, 1)),
+        *keypad_wires(board.keypad),
         *(Wire(pin, f"LED {colour}", OUT) for colour, pin in board.leds.items()),
         Wire(board.buzzer, "buzzer", OUT),
     )
@@ -179,6 +178,11 @@ def slot_wires(slot: Slot) -> Iterator[Wire]:
     if slot.front_end:
         for number, pin in enumerate(slot.front_end.select):
             yield Wire(pin, f"{slot.name} class select {number}", OUT)
+
+
+def keypad_wires(keypad: Keypad) -> Iterator[Wire]:
+    yield from (Wire(pin, f"keypad row {number}", OUT) for number, pin in enumerate(keypad.rows, 1))
+    yield from (Wire(pin, f"keypad column {number}", IN) for number, pin in enumerate(keypad.columns, 1))
 
 
 def pull_wires(pulls: Pulls) -> tuple[Wire, ...]:
