@@ -14,6 +14,7 @@ from typing import NamedTuple
 from hardware.virtual.reader import ReaderProcess, make_link, remove_link
 from protocols.ccid.messages import (
     GET_SLOT_STATUS,
+    HEADER_SIZE,
     ICC_POWER_OFF,
     ICC_POWER_ON,
     SET_PARAMETERS,
@@ -24,6 +25,7 @@ from protocols.ccid.messages import (
     is_answer,
 )
 from protocols.ccid.serial_frame import (
+    ACK,
     EMPTIED,
     FILLED,
     MESSAGE,
@@ -33,6 +35,7 @@ from protocols.ccid.serial_frame import (
     REFUSED,
     SLOT_EMPTY,
     SLOT_FILLED,
+    SYNC,
     TIME_BYTE,
     FrameParser,
     frame,
@@ -43,7 +46,7 @@ from protocols.iso7816.pps import DEFAULT_FI_DI
 from protocols.iso7816.test_card import ARM, CLA, Arming, LanguageError
 
 CHUNK = 4096
-BEGIN, SYNC = b"\x03\x06", b"\x03"
+BEGIN = bytes((SYNC, ACK))
 QUIET_S = 0.02
 """A frame that pauses this long is passed on as it is."""
 LOOK_EVERY_S = 0.05
@@ -259,7 +262,7 @@ def frame_size(data: bytes) -> int:
     """How long the frame is that begins here; 0 for none."""
     if data[:2] != BEGIN[: len(data)]:
         return 0
-    return OVERHEAD + 10 + (data[3] | data[4] << 8) if len(data) >= 7 else OVERHEAD + 10
+    return OVERHEAD + HEADER_SIZE + (data[3] | data[4] << 8) if len(data) >= 7 else OVERHEAD + HEADER_SIZE
 
 
 def _arming(tpdu: bytes) -> Arming | None:

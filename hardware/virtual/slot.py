@@ -10,8 +10,9 @@ from typing import NamedTuple, Self
 from hardware.virtual.card import CardFileError, VirtualCard
 from hardware.virtual.card_side import CardSide, Chip
 from hardware.virtual.line_faults import Fault, Faults, Sent
+from hardware.virtual.sam_file import SAM_SUFFIX
 from hardware.virtual.served_line import ServedLine
-from hardware.virtual.test_card import TestCard
+from hardware.virtual.test_card import TEST_SUFFIX, TestCard
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import CLASS_A
 from protocols.iso7816.line import (
@@ -35,7 +36,7 @@ from protocols.texts.catalogue import sentence
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".card", ".sam", ".test")
+SUFFIXES = (".card", SAM_SUFFIX, TEST_SUFFIX)
 LOOK_EVERY_S = 0.025
 BURST, BURST_EVERY_S = 16, 0.005
 
