@@ -1,4 +1,4 @@
-"""The simulated keypad of a reader: fingers on keys whose contacts bounce (`protocols.ccid.keypad`).
+"""The simulated keypad under the firmware: fingers on keys whose contacts bounce (`protocols.ccid.keypad`).
 
 Like any matrix without diodes it shows four closed keys where three corners of a rectangle are pressed.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
+from hardware.virtual.pressed_keys import Keys
 from hardware.virtual.served_line import ServedLine
 from protocols.ccid.keypad import BACKSPACE, CANCEL, CLEAR, LAMPS, LAYOUT, OK
 
@@ -18,9 +19,6 @@ NAMES = {**{str(digit): digit for digit in range(10)}, "ok": OK, "clear": CLEAR,
 HOLD_S, GAP_S = 0.08, 0.05
 BOUNCES = 2
 LOOK_S = 0.05
-
-Keys = Callable[[], str | None]
-"""The next key, None while none is pressed; returns at once."""
 
 
 class Phase(NamedTuple):

@@ -1,41 +1,23 @@
-"""The simulated PIN pad of a reader: keys go in, a PIN goes to the card, digits go nowhere else."""
+"""The simulated PIN pad of a `virtual:` reader: keys go in, a PIN goes to the card, digits go nowhere else.
+
+The firmware is a PIN pad itself; its simulated keys are `hardware.virtual.keypad`.
+"""
 
 import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
+from hardware.virtual.pressed_keys import CANCEL, CLEAR, OK, Keys
 from protocols.iso7816 import status
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.sscard import commands, pad
 from protocols.sscard.pad import PadAnswer, PadLimits
 from protocols.sscard.pin import MAX_DIGITS, MIN_DIGITS, pin_block, wipe
 
-OK, CLEAR, CANCEL = "ok", "clear", "cancel"
-"""Keys beside the ten digits."""
 LOOK_S = 0.05
 COMPARES, COMPARES_IN_S = 3, 60.0
 """So many answers about a PIN in so many seconds, no more."""
-
-Keys = Callable[[], str | None]
-"""The next key, None while none is pressed; returns at once."""
-
-
-class FileKeys:
-    """Keys from a file that somebody writes: digits with `ok` after each line, or `clear` or `cancel`; taken once."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._waiting: list[str] = []
-
-    def __call__(self) -> str | None:
-        if not self._waiting:
-            with contextlib.suppress(OSError):
-                lines = self._path.read_text(encoding="ascii", errors="replace").splitlines()
-                self._path.unlink()
-                self._waiting = [key for line in lines for key in _keys_of(line.strip())]
-        return self._waiting.pop(0) if self._waiting else None
 
 
 class VirtualPinPad:
@@ -141,9 +123,3 @@ def _is_one_of(digits: bytearray, forbidden: Sequence[bytes]) -> bool:
         return bytes(block) in forbidden[: pad.MAX_FORBIDDEN]
     finally:
         wipe(block)
-
-
-def _keys_of(line: str) -> list[str]:
-    if line in (CLEAR, CANCEL):
-        return [line]
-    return [*(key for key in line if key.isdecimal() and key.isascii()), OK]

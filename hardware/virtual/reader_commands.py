@@ -14,7 +14,7 @@ from hardware.virtual.chips import chip_at
 from hardware.virtual.faulty_reader import FaultyReader
 from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.line_faults import FaultsError, load_faults
-from hardware.virtual.pin_pad import FileKeys
+from hardware.virtual.pressed_keys import FileKeys
 from hardware.virtual.reader import ReaderProcess, ReaderStartError, install_files
 from hardware.virtual.reader_faults import fault_named
 from hardware.virtual.slot import VirtualSlot

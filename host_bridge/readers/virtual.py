@@ -11,7 +11,8 @@ from hardware.virtual.card_side import Chip
 from hardware.virtual.card_store import Replaced
 from hardware.virtual.chips import chip_at
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
-from hardware.virtual.pin_pad import FileKeys, Keys, VirtualPinPad
+from hardware.virtual.pin_pad import VirtualPinPad
+from hardware.virtual.pressed_keys import FileKeys, Keys
 from host_bridge.readers.reader import CardMute, CardRemoved, NoCard, ReaderError, ReaderUnavailable
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr

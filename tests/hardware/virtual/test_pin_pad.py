@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hardware.virtual.pin_pad import FileKeys, VirtualPinPad
+from hardware.virtual.pin_pad import VirtualPinPad
+from hardware.virtual.pressed_keys import FileKeys
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.sscard.pad import MAX_FORBIDDEN, PadAnswer, PadLimits
 

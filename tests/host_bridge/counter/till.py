@@ -9,7 +9,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hardware.virtual.people import GALLERY, VirtualPerson, load_person, make_card
-from hardware.virtual.pin_pad import Keys
+from hardware.virtual.pressed_keys import Keys
 from host_bridge.card.security_module import SecurityModule
 from host_bridge.counter.counter import Counter
 from host_bridge.counter.view import CounterView
