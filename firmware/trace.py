@@ -30,6 +30,7 @@ from protocols.ccid.trace import (
     SPEED,
     STATUS,
 )
+from protocols.iso7816.pps import MAX_SIZE as MAX_PPS
 from protocols.iso7816.pps import PPSS
 from protocols.iso7816.t0 import HEADER_SIZE, NULL
 from protocols.iso7816.t1 import PROLOGUE_SIZE
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 KEPT_ENTRIES = 2048
 INS_SELECT = 0xA4
-MAX_PPS = 6
 I_BLOCK_BIT = 0x80  # of PCB: 0 in blocks that carry data
 
 # What the next character is

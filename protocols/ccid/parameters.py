@@ -2,6 +2,7 @@
 
 from protocols.iso7816.frozen import Frozen
 from protocols.iso7816.pps import is_speed
+from protocols.iso7816.t1 import MAX_INF
 
 T0, T1 = 0, 1  # bProtocolNum
 AT_PROTOCOL = 7  # offset in the message, which bError names
@@ -17,7 +18,6 @@ T0_SIZE = 5
 T1_SIZE = 7
 TCCKS_T1 = 0x10  # bits 7-1 of bmTCCKST1 in direct convention; bit 0: CRC
 MAX_BWI = 9
-MAX_IFSC = 254
 RATE_SIZE = 8
 MAX_CLOCK_STOP = 3
 
@@ -99,7 +99,7 @@ class T1Parameters(Frozen):
             raise ParameterError(AT_BWI_CWI)
         if clock_stop > MAX_CLOCK_STOP:
             raise ParameterError(AT_CLOCK_STOP)
-        if not 1 <= ifsc <= MAX_IFSC:
+        if not 1 <= ifsc <= MAX_INF:
             raise ParameterError(AT_IFSC)
         return cls(fi_di, bool(tccks & 1), extra_guard, bwi_cwi, clock_stop, ifsc, nad)
 

@@ -1,6 +1,7 @@
 """Answer to reset, ISO/IEC 7816-3 (`reader.md B.3`, `ssc-card.md 2`)."""
 
 from protocols.iso7816.frozen import Frozen
+from protocols.iso7816.t1 import DEFAULT_IFS
 from protocols.iso7816.xor import xor
 
 DIRECT = 0x3B
@@ -8,7 +9,6 @@ INVERSE = 0x3F
 MAX_SIZE = 33  # TS and at most 32 characters after it
 DEFAULT_WAITING_INTEGER = 10
 DEFAULT_BWI_CWI = 0x4D
-DEFAULT_IFSC = 32
 GLOBAL = 15  # T=15 is no protocol: its interface bytes concern the card as a whole
 
 # Classes of operating conditions, as bits of the class indicator
@@ -137,7 +137,7 @@ class Atr(Frozen):
     @property
     def ifsc(self) -> int:
         """The longest information field that the card takes in T=1."""
-        return self._specific(1, 0) or DEFAULT_IFSC
+        return self._specific(1, 0) or DEFAULT_IFS
 
     @property
     def bwi_cwi(self) -> int:

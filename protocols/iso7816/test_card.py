@@ -4,6 +4,7 @@ Whether an instruction has data in or out is fixed, so that each is one case of 
 """
 
 from protocols.iso7816.apdu import CommandApdu
+from protocols.iso7816.atr import MAX_SIZE as MAX_ATR
 from protocols.iso7816.frozen import Frozen
 from protocols.iso7816.status import SW_SUCCESS
 
@@ -27,7 +28,6 @@ MARK = HISTORICAL_BYTES[:8]
 ATR = bytes([0x3B, 0x9F, 0x96, 0x40, 0x01]) + HISTORICAL_BYTES
 """TA1 96, WI 1: at 4 MHz 250 000 bit/s and 123 ms between two characters."""
 
-MAX_ATR = 33
 TOLD_SIZE = 11 + MAX_ATR
 
 
