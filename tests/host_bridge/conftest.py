@@ -1,10 +1,11 @@
-"""What readers are tried with: interpreters of the firmware, and a pcscd of the test's own."""
+"""What readers are tried with: interpreters of the firmware, quick keys, and a pcscd of the test's own."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hardware.virtual.keypad import VirtualKeypad
 from tests.firmware.rig import INTERPRETERS, demand
 from tests.pcscd import Pcscd
 from tests.pcscd import demand as demand_pcscd
@@ -14,6 +15,12 @@ from tests.pcscd import demand as demand_pcscd
 def interpreter(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return demand(name)
+
+
+@pytest.fixture
+def keypad() -> VirtualKeypad:
+    """Quick fingers."""
+    return VirtualKeypad(hold_s=0.006, gap_s=0.006)
 
 
 @pytest.fixture

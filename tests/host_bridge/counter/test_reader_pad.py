@@ -19,11 +19,6 @@ FRESH = {"pin": "000000"}
 
 
 @pytest.fixture
-def keypad() -> VirtualKeypad:
-    return VirtualKeypad(hold_s=0.006, gap_s=0.006)
-
-
-@pytest.fixture
 def till(pharmacy: Till, keypad: VirtualKeypad, tmp_path: Path) -> Iterator[Till]:
     """The pharmacy's till, whose reader is started after its counter."""
     folder, link = tmp_path / "reader-slot", tmp_path / "reader"

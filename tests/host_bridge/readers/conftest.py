@@ -12,6 +12,9 @@ from hardware.virtual.line_faults import Fault
 from hardware.virtual.people import DEFAULT_PERSON, GALLERY, load_person, make_card
 from hardware.virtual.reader import ReaderProcess
 from hardware.virtual.slot import VirtualSlot
+from host_bridge.card.pin_entry import PinPad, pad_of
+from host_bridge.card.session import CardSession
+from host_bridge.readers.reader import Reader
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from tests.firmware.rig import ChipWithAtr
 
@@ -45,6 +48,14 @@ def sam_folder(tmp_path: Path) -> Path:
     folder.mkdir()
     make_card(load_person(GALLERY / "retired.toml"), folder / "retired.card")
     return folder
+
+
+def opened(reader: Reader) -> tuple[CardSession, PinPad]:
+    """The card in a reader with keys, and these."""
+    session = CardSession(reader.connect())
+    pad = pad_of(reader)
+    assert pad is not None
+    return session, pad
 
 
 def pin_of(card: Path) -> Pin:

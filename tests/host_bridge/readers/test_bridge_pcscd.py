@@ -19,12 +19,11 @@ from hardware.virtual.processes import SSC, Process, wait_until
 from hardware.virtual.reader import MICROPYTHON, ReaderProcess
 from hardware.virtual.slot import VirtualSlot
 from host_bridge.card.errors import PinWrong
-from host_bridge.card.pin_entry import PinRules, pad_of, verify_at_pad
-from host_bridge.card.session import CardSession
+from host_bridge.card.pin_entry import PinRules, verify_at_pad
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.reader import CardMute, CardRemoved, Reader, ReaderUnavailable
 from tests.firmware.rig import demand as demand_interpreter
-from tests.host_bridge.readers.conftest import READ_VERSION, VERSION, StartReader, pin_of
+from tests.host_bridge.readers.conftest import READ_VERSION, VERSION, StartReader, opened, pin_of
 from tests.pcscd import Pcscd, card_present, demand
 
 SLOW = [Fault("command", "pause", at, ms=800, times=1) for at in (0, 2, 4)]
@@ -165,12 +164,11 @@ def ask(name: str) -> None:
 
 @pytest.mark.parametrize("interpreter", [MICROPYTHON], indirect=True)
 def test_a_pin_is_entered_at_the_reader_behind_the_bridge(
-    tmp_path: Path, start_reader: StartReader, link: Path, slot_folder: Path
+    tmp_path: Path, start_reader: StartReader, link: Path, card: Path, keypad: VirtualKeypad
 ) -> None:
     """Its features are passed on, and time for the keys."""
     demand()
     (tmp_path / "pcscd").mkdir()
-    keypad = VirtualKeypad(hold_s=0.006, gap_s=0.006)
     start_reader(keypad=keypad)
     conf = tmp_path / "reader.conf"
     options = [f"--port={link}", f"--link={tmp_path / 'card'}", f"--reader-conf={conf}", "--profile=GemPCPinPad"]
@@ -181,13 +179,11 @@ def test_a_pin_is_entered_at_the_reader_behind_the_bridge(
         wait_until("the card", lambda: card_present(name))
         reader = open_reader(f"pcsc:{name}")
         stack.callback(reader.close)
-        session = CardSession(reader.connect())
-        pad = pad_of(reader)
-        assert pad is not None
+        session, pad = opened(reader)
         keypad.press("9999", "ok")
         with pytest.raises(PinWrong):
             verify_at_pad(session, pad, PinRules())
-        pin = pin_of(slot_folder / "employee.card")
+        pin = pin_of(card)
         assert pin.tries == 2
         keypad.press(pin.digits, "ok")
         verify_at_pad(session, pad, PinRules())

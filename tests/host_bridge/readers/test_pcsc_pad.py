@@ -10,15 +10,14 @@ from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.processes import wait_until
 from hardware.virtual.reader import MICROPYTHON
 from host_bridge.card.errors import PinCancelled, PinFormat, PinWrong
-from host_bridge.card.pin_entry import PinPad, PinRules, change_at_pad, pad_of, verify_at_pad
-from host_bridge.card.session import CardSession
+from host_bridge.card.pin_entry import PinRules, change_at_pad, pad_of, verify_at_pad
 from host_bridge.readers.addresses import open_reader
 from host_bridge.readers.pcsc_service import MODIFY_PIN_DIRECT, VERIFY_PIN_DIRECT, PcscService
 from host_bridge.readers.reader import CardRemoved, Reader
 from protocols.ccid.keypad import GREEN
 from protocols.iso7816.apdu import CommandApdu
 from protocols.sscard.pad import PadLimits
-from tests.host_bridge.readers.conftest import StartReader, pin_of
+from tests.host_bridge.readers.conftest import StartReader, opened, pin_of
 from tests.pcscd import Pcscd, card_present
 
 pytestmark = pytest.mark.parametrize("interpreter", [MICROPYTHON], indirect=True)
@@ -28,25 +27,13 @@ VERIFY = CommandApdu(0x00, 0x20, 0x00, 0x00)
 
 
 @pytest.fixture
-def keypad() -> VirtualKeypad:
-    return VirtualKeypad(hold_s=0.006, gap_s=0.006)
-
-
-@pytest.fixture
 def reader(daemon: Pcscd, start_reader: StartReader, link: Path, keypad: VirtualKeypad) -> Iterator[Reader]:
     start_reader(keypad=keypad)
     name = daemon.start_serial(link, "GemPCPinPad")
     wait_until("the card", lambda: card_present(name))
-    opened = open_reader(f"pcsc:{name}")
-    yield opened
-    opened.close()
-
-
-def opened(reader: Reader) -> tuple[CardSession, PinPad]:
-    session = CardSession(reader.connect())
-    pad = pad_of(reader)
-    assert pad is not None
-    return session, pad
+    found = open_reader(f"pcsc:{name}")
+    yield found
+    found.close()
 
 
 def test_a_pin_is_verified_and_changed_through_pcscd(reader: Reader, keypad: VirtualKeypad, card: Path) -> None:

@@ -12,8 +12,7 @@ from hardware.virtual.keypad import VirtualKeypad
 from hardware.virtual.processes import wait_until
 from hardware.virtual.reader import MICROPYTHON
 from host_bridge.card.errors import PinCancelled, PinForbidden, PinMismatch, PinWrong
-from host_bridge.card.pin_entry import PinPad, PinRules, change_at_pad, pad_of, verify_at_pad
-from host_bridge.card.session import CardSession
+from host_bridge.card.pin_entry import PinRules, change_at_pad, pad_of, verify_at_pad
 from host_bridge.readers.reader import CardRemoved
 from host_bridge.readers.serial import SerialReader
 from host_bridge.readers.serial_link import Port, SerialLink, open_port
@@ -22,7 +21,7 @@ from host_bridge.readers.trace_command import exchanges_in
 from protocols.ccid.keypad import GREEN
 from protocols.iso7816.apdu import CommandApdu
 from protocols.sscard.pad import SW_CANCELLED, PadLimits
-from tests.host_bridge.readers.conftest import StartReader, pin_of
+from tests.host_bridge.readers.conftest import StartReader, opened, pin_of
 
 ROOT = Path(__file__).parents[3]
 NEW_PIN = "9753186"
@@ -98,13 +97,6 @@ def line(start_reader: StartReader, link: Path, keypad: VirtualKeypad) -> Iterat
     found.reader.close()
 
 
-def opened(line: Line) -> tuple[CardSession, PinPad]:
-    session = CardSession(line.reader.connect())
-    pad = pad_of(line.reader)
-    assert pad is not None
-    return session, pad
-
-
 def waits(keypad: VirtualKeypad) -> bool:
     return bool(keypad.lamps & GREEN)
 
@@ -113,7 +105,7 @@ def test_no_digit_crosses_the_line_while_a_pin_is_verified_and_changed(
     line: Line, keypad: VirtualKeypad, card: Path
 ) -> None:
     old = pin_of(card).digits
-    session, pad = opened(line)
+    session, pad = opened(line.reader)
     keypad.press(old, "ok")
     assert verify_at_pad(session, pad, RULES) is False
     assert session.read_file("DF04", "EF05")
@@ -155,7 +147,7 @@ def leak(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("interpreter", [MICROPYTHON], indirect=True)
 def test_a_firmware_that_echoes_digits_is_heard(leak: str, line: Line, keypad: VirtualKeypad, card: Path) -> None:
-    session, pad = opened(line)
+    session, pad = opened(line.reader)
     keypad.press(pin_of(card).digits, "ok")
     verify_at_pad(session, pad, PinRules())
     assert leak in line.heard(pin_of(card).digits)
@@ -167,9 +159,7 @@ def test_a_trace_taken_meanwhile_has_the_command_but_neither_the_pin_nor_its_len
     start_reader(keypad=keypad)
     shared = SerialLink(str(link), silence_s=3.0)
     reader, service = SerialReader(str(link), link=shared), ReaderService(SerialEscapes(shared))
-    session = CardSession(reader.connect())
-    pad = pad_of(reader)
-    assert pad is not None
+    session, pad = opened(reader)
     service.start_trace(60)
     keypad.press(pin_of(card).digits, "ok")
     verify_at_pad(session, pad, RULES)
@@ -182,7 +172,7 @@ def test_a_trace_taken_meanwhile_has_the_command_but_neither_the_pin_nor_its_len
 
 def test_what_the_holder_does_has_the_names_of_every_pad(line: Line, keypad: VirtualKeypad, card: Path) -> None:
     old = pin_of(card).digits
-    session, pad = opened(line)
+    session, pad = opened(line.reader)
     keypad.press("12", "cancel")
     with pytest.raises(PinCancelled):
         verify_at_pad(session, pad, RULES)
@@ -197,7 +187,7 @@ def test_what_the_holder_does_has_the_names_of_every_pad(line: Line, keypad: Vir
 
 
 def test_a_default_pin_is_told(line: Line, keypad: VirtualKeypad, card: Path) -> None:
-    session, pad = opened(line)
+    session, pad = opened(line.reader)
     keypad.press(pin_of(card).digits, "ok")
     assert verify_at_pad(session, pad, PinRules(forbidden=("000000", pin_of(card).digits))) is True
 
@@ -205,7 +195,7 @@ def test_a_default_pin_is_told(line: Line, keypad: VirtualKeypad, card: Path) ->
 def test_an_entry_ends_from_another_thread_and_the_reader_can_be_asked_meanwhile(
     line: Line, keypad: VirtualKeypad
 ) -> None:
-    session, pad = opened(line)
+    session, pad = opened(line.reader)
     ended = list[Exception]()
 
     def enter() -> None:
@@ -247,7 +237,7 @@ def test_an_entry_can_be_ended_before_the_reader_hears_of_it(
 
 
 def test_taking_the_card_ends_an_entry(line: Line, keypad: VirtualKeypad, card: Path) -> None:
-    session, pad = opened(line)
+    session, pad = opened(line.reader)
 
     def take() -> None:
         wait_until("the pad", lambda: waits(keypad))
