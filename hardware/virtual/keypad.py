@@ -73,12 +73,6 @@ class VirtualKeypad(ServedLine):
         with self._busy:
             self._phases.extend(phases)
 
-    @property
-    def idle(self) -> bool:
-        """Whether all keys have been pressed."""
-        with self._busy:
-            return not self._phases
-
     # The thread
 
     def _go_on(self) -> float:

@@ -70,4 +70,4 @@ def test_a_clerk_ends_an_entry(till: Till, keypad: VirtualKeypad) -> None:
     wait_until("the pad", lambda: waits(till, keypad))
     till.counter.cancel()
     assert till.stage() != "pin"
-    assert keypad.idle
+    wait_until("the lamp to go out", lambda: not keypad.lamps & GREEN)
