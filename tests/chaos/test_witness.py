@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from hardware.virtual.processes import wait_until
 from protocols.events.frames import open_receipt
 from server.errors import LeaseLost, number
 from server.inbox.message import Message
 from tests.server.chains import LI, NOTHING, Chain, line
-from tests.server.conftest import Bench, Desk, wait_until
+from tests.server.conftest import Bench, Desk
 
 LINES = [line("01", "150.00")]
 
@@ -117,7 +118,7 @@ def test_a_centre_that_another_has_replaced_books_and_promises_nothing(bench: Be
     bench.open()
     bench.store.take_lease()
     bench.put(chain.topic("event"), chain.frame())
-    wait_until(lambda: bench.failures or witness.log, "it gives up")
+    wait_until("it gives up", lambda: bench.failures or witness.log)
     assert [type(failure) for failure in bench.failures] == [LeaseLost]
     assert witness.log == []
     with bench.store.read() as connection:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from hardware.virtual.card import Pin, VirtualCard
 from hardware.virtual.people import DEFAULT_PERSON, card_image, load_person
+from hardware.virtual.processes import free_port
 from hardware.virtual.sam import VirtualSam
 from hardware.virtual.sam_file import Role, sam_image
 from host_bridge.clock import SystemClock
@@ -22,7 +23,7 @@ from host_bridge.journal.reader import JournalReader
 from protocols.events.events import PinService
 from protocols.events.frames import Broker
 from tests.host_bridge.journal.samples import TERMINAL, answer, record_for
-from tests.host_bridge.link.broker import Centre, Mosquitto, free_port
+from tests.host_bridge.link.broker import Centre, Mosquitto
 
 LOCKED = Pin("135790", 3, 0)
 

@@ -5,14 +5,14 @@ import queue
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from hardware.virtual.processes import free_port, wait_until
 from protocols.events.clock import SHANGHAI
 from protocols.events.frames import Broker, EnrolmentRequest, Receipt, open_receipt
 from protocols.events.steps import OnStep, pass_by
@@ -27,15 +27,6 @@ from tests.server.chains import Chain
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=SHANGHAI)
 DEADLINE_S = 20
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Until the condition holds, at most `DEADLINE_S`."""
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"not in time: {what}")
-        time.sleep(0.005)
 
 
 class Desk:
@@ -144,12 +135,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.close()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Mosquitto:
     """A private broker in a directory of its own."""
 
@@ -187,7 +172,7 @@ class Mosquitto:
         with (self.directory / "mosquitto.log").open("ab") as log:
             command = [program, "-c", str(self.directory / "mosquitto.conf")]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_until(self._listens, "mosquitto listens")
+        wait_until("mosquitto listens", self._listens)
 
     def stop(self) -> None:
         if self.process is not None:

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import pytest
 
+from hardware.virtual.processes import wait_until
 from protocols.events.topics import CENTRE_GONE, ROOT, bucket, centre_topic, topic
 from server.run import renew_broker_files
 from server.terminals.broker_files import centre_password
 from tests.server.chains import Chain
-from tests.server.conftest import Bench, Mosquitto, wait_until
+from tests.server.conftest import Bench, Mosquitto
 from tests.server.mqtt import Party
 
 SUCCESS, NO_SUBSCRIBERS, NOT_AUTHORISED = 0x00, 0x10, 0x87
@@ -42,7 +43,7 @@ def site(mosquitto: Mosquitto) -> Site:
             party.close()
         return all(party.reason == SUCCESS for party in parties)
 
-    wait_until(all_in, "the broker has read the new passwords")
+    wait_until("the broker has read the new passwords", all_in)
     return site
 
 
@@ -75,7 +76,7 @@ def test_terminal_reads_its_own_down_topics_and_the_centre_and_nothing_else(site
         assert reason == (NOT_AUTHORISED if not full.startswith(f"{ROOT}/") else SUCCESS), full
     last = topic(name, "receipt")
     centre.publish(last, b"last")
-    wait_until(lambda: b"last" in party.wait(last), "the last message")
+    wait_until("the last message", lambda: b"last" in party.wait(last))
     assert party.topics() == {
         full
         for full, (owner, kind) in every_topic().items()
@@ -120,5 +121,5 @@ def test_new_enrolment_shuts_the_old_password_out(site: Site) -> None:
         party.close()
         return party.reason
 
-    wait_until(lambda: reason(renewed.record.mqtt_password) == SUCCESS, "the new password counts")
+    wait_until("the new password counts", lambda: reason(renewed.record.mqtt_password) == SUCCESS)
     assert reason(site.chains["T-1"].record.mqtt_password) != SUCCESS

@@ -2,10 +2,10 @@
 
 import msgspec
 
+from hardware.virtual.processes import wait_until
 from protocols.events.topics import bucket
 from server.answers.desk import MOST_BYTES, PLACES, Desk
 from server.inbox.relay import Question
-from tests.server.conftest import wait_until
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ def test_one_terminal_leaves_room_for_the_others() -> None:
         desk.ask(question("T1"))
     desk.ask(question("T2"))
     desk.start()
-    wait_until(lambda: "T2 1" in desk.told, "T2 is answered")
+    wait_until("T2 is answered", lambda: "T2 1" in desk.told)
     assert desk.told == ["T1 1"] * PLACES + ["T2 1"]
     desk.ask(question("T1", 2))
     desk.stop()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from hardware.virtual.processes import wait_until
 from protocols.events.events import event_hash
 from protocols.events.frames import Entry, sign_event
 from protocols.events.steps import pass_by
@@ -24,7 +25,7 @@ from server.store.store import millis
 from server.store.tables import events, presence
 from server.terminals.registry import enrolled
 from tests.server.chains import LI, Chain
-from tests.server.conftest import Bench, wait_until
+from tests.server.conftest import Bench
 from tests.server.looks import alarmed, booked, kept, spend, states
 
 
@@ -256,7 +257,7 @@ def test_many_frames_share_a_commit_and_acks_keep_the_order_of_arrival(bench: Be
         for seq in (1, 2, 3):
             for chain in chains_:
                 bench.put(chain.topic("event"), chain.frame(seq, seq))
-    wait_until(lambda: len(bench.desk.log) >= 16, "acks and receipts")
+    wait_until("acks and receipts", lambda: len(bench.desk.log) >= 16)
     inbox.stop()
     assert [mid for kind, mid in bench.desk.log if kind == "ack"] == list(range(1, 13))
     assert steps.count("inbox.committed") < 12
@@ -299,11 +300,11 @@ def test_poison_message_becomes_evidence_and_blocks_nobody(bench: Bench, caplog:
     inbox = bench.open(choke)
     current = "T1"
     bench.put(poison.topic("event"), poison.frame())
-    wait_until(lambda: kept(bench), "evidence")
+    wait_until("evidence", lambda: kept(bench))
     current = ""
     for chain in others:
         bench.put(chain.topic("event"), chain.frame())
-    wait_until(lambda: booked(bench) == 2, "the others are booked")
+    wait_until("the others are booked", lambda: booked(bench) == 2)
     inbox.stop()
     assert [(terminal, reason) for terminal, reason, _ in kept(bench)] == [("", number("centre_fault"))]
     assert [mid for kind, mid in bench.desk.log if kind == "ack"] == [1, 2, 3]
@@ -316,7 +317,7 @@ def test_lease_taken_by_another_ends_the_worker_before_it_writes(bench: Bench) -
     bench.open()
     bench.store.take_lease()
     bench.put(chain.topic("event"), chain.frame())
-    wait_until(lambda: bench.failures, "the worker has ended")
+    wait_until("the worker has ended", lambda: bench.failures)
     assert isinstance(bench.failures[0], LeaseLost)
     assert bench.desk.log == []
     assert booked(bench) == 0

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from hardware.virtual.processes import free_port, wait_until
 from protocols.events.frames import (
     Answer,
     CentreState,
@@ -25,7 +26,7 @@ from protocols.events.frames import (
 )
 from protocols.events.topics import CENTRE_GONE, centre_topic
 from tests.server.chains import LI, NOTHING, Chain, line
-from tests.server.conftest import DEADLINE_S, Mosquitto, free_port, wait_until
+from tests.server.conftest import DEADLINE_S, Mosquitto
 from tests.server.mqtt import Party
 from tests.server.test_answers import PERSON
 
@@ -168,7 +169,7 @@ def test_one_terminal_from_code_to_ledger(site: Site, tmp_path: Path) -> None:
     assert site.end() == 0
     gone = centre(party, bucket)[-1]
     assert gone.state == "gone"
-    wait_until(lambda: party.wait(CENTRE_GONE), "gone for all")
+    wait_until("gone for all", lambda: party.wait(CENTRE_GONE))
 
     ledger = site.ssc("ledger", "--json")
     assert [(event["id"], event["kind"], event["medfee_fen"]) for event in ledger["events"]] == [
@@ -193,7 +194,7 @@ def test_each_connection_is_a_new_incarnation_and_a_dead_one_is_said_to_be_gone(
     (gone,) = centre(party, CENTRE_GONE)
     assert (gone.state, gone.lease, gone.incarnation) == ("gone", first.lease, first.incarnation)
     site.run()
-    wait_until(lambda: centre(party, bucket)[-1].incarnation != first.incarnation, "the next centre")
+    wait_until("the next centre", lambda: centre(party, bucket)[-1].incarnation != first.incarnation)
     second = centre(party, bucket)[-1]
     assert second.state == "listening"
     assert second.lease > first.lease
@@ -218,7 +219,7 @@ def test_broker_may_come_after_the_server(site: Site) -> None:
     site.run()
     assert httpx.get(f"{site.ready['web']}/health/ready").status_code == 503
     site.broker.start()
-    wait_until(lambda: httpx.get(f"{site.ready['web']}/health/ready").status_code == 200, "broker found")
+    wait_until("broker found", lambda: httpx.get(f"{site.ready['web']}/health/ready").status_code == 200)
     assert site.end(signal.SIGINT) == 0
 
 
@@ -237,7 +238,7 @@ def test_questions_overtake_a_backlog_that_cannot_be_booked(site: Site) -> None:
     assert chain.topic("receipt") not in party.topics()
     blocker.execute("ROLLBACK")
     blocker.close()
-    wait_until(lambda: receipts(party, chain)[-1][0] == 600, "the backlog is booked")
+    wait_until("the backlog is booked", lambda: receipts(party, chain)[-1][0] == 600)
 
 
 def test_questions_that_the_broker_keeps_are_not_asked_again(site: Site) -> None:
@@ -249,7 +250,7 @@ def test_questions_that_the_broker_keeps_are_not_asked_again(site: Site) -> None
         party.publish(chain.topic(name), b"{}", retain=True, correlation=b"kept")
     site.run()
     party.wait(centre_topic(chain.record.bucket), 2)
-    wait_until(lambda: httpx.get(f"{site.ready['web']}/health/ready").status_code == 200, "the centre listens")
+    wait_until("the centre listens", lambda: httpx.get(f"{site.ready['web']}/health/ready").status_code == 200)
     for name in ("key", "query"):
         party.publish(chain.topic(name), b"{}", correlation=b"asked")
     party.wait(chain.topic("answer"), 2)
@@ -287,7 +288,7 @@ def test_second_server_on_the_same_ledger_ends_the_first(site: Site) -> None:
     assert first.stdout is not None
     first.stdout.close()
     party = site.connect(chain)
-    wait_until(lambda: httpx.get(f"{site.ready['web']}/health/ready").status_code == 200, "the second listens")
+    wait_until("the second listens", lambda: httpx.get(f"{site.ready['web']}/health/ready").status_code == 200)
     chain.refuse()
     party.publish(chain.topic("event"), chain.frame())
     assert receipts(party, chain)[-1] == (1, chain.hash(1))

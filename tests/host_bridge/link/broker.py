@@ -17,7 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from hardware.virtual.processes import wait_until
+from hardware.virtual.processes import free_port, wait_until
 from host_bridge.journal.chain import record_hash
 from protocols.events.events import decode_event, event_hash, event_key
 from protocols.events.frames import (
@@ -40,13 +40,6 @@ DEADLINE_S = 20.0
 def wait_for(what: Callable[[], bool], seconds: float = DEADLINE_S) -> None:
     """Wait until it holds; fails at the deadline."""
     wait_until("what the test expects", what, seconds)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Mosquitto:

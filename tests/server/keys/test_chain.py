@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from hardware.virtual.card import CardImage, Pin, VirtualCard
 from hardware.virtual.people import DEFAULT_PERSON, card_image, load_person
+from hardware.virtual.processes import wait_until
 from host_bridge.card import errors
 from host_bridge.card.security_module import CentreModule, KeyRefused
 from host_bridge.card.session import CardSession
@@ -23,7 +24,7 @@ from host_bridge.enrol import enrol, open_journal
 from host_bridge.link.link import Link
 from host_bridge.readers.virtual import VirtualReader
 from tests.memory import in_memory
-from tests.server.conftest import Mosquitto, wait_until
+from tests.server.conftest import Mosquitto
 from tests.server.keys.softhsm import new_token
 from tests.server.test_run import Site
 
@@ -53,7 +54,7 @@ class Terminals:
         link = Link(journal, journal.record, clock=self._clock, random=Random(1), on_change=lambda: None)
         link.start()
         self._stack.callback(link.stop)
-        wait_until(lambda: link.centre.listening, f"{terminal} hears the centre")
+        wait_until(f"{terminal} hears the centre", lambda: link.centre.listening)
         return link
 
     def session(self, link: Link, image: CardImage) -> CardSession:
