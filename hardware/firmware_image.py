@@ -19,7 +19,7 @@ from hardware.firmware_files import (
     board_image,
     version_in,
 )
-from hardware.uf2 import SECTOR, Uf2, Uf2Error, pages, read_uf2, write_uf2
+from hardware.uf2 import SECTOR, Uf2, Uf2Error, pages, read_uf2, whole_sectors, write_uf2
 from protocols.release.bundle import BundleError, manifest_of
 from protocols.texts.catalogue import sentence
 
@@ -53,7 +53,7 @@ def combined(data: bytes, base: Base, files: dict[str, bytes]) -> bytes:
     outside = [address for address in found.content if not base.flash <= address < base.files]
     if outside:
         raise FirmwareError(f"the base reaches {outside[-1]:08X}, where the files go")
-    content = dict(found.content)
+    content = whole_sectors(found.content)
     for block, sector in file_system(files, (base.end - base.files) // SECTOR).items():
         content |= pages(base.files + block * SECTOR, sector)
     return write_uf2(Uf2(base.family, content))

@@ -11,7 +11,7 @@ FAMILY_PRESENT = 0x00002000
 PAYLOAD = 256
 BLOCK = 512
 SECTOR = 4096
-"""What the boot ROM erases before it writes the first block in it."""
+"""What the boot ROM erases before it writes every 16th block by number, at that block's address."""
 HEADER = "<8I"
 DATA_SIZE = 476
 
@@ -65,3 +65,10 @@ def write_uf2(uf2: Uf2) -> bytes:
 def pages(address: int, data: bytes) -> dict[int, bytes]:
     """`data` from this address on as the content of a `Uf2`; both whole pages."""
     return {address + at: data[at : at + PAYLOAD] for at in range(0, len(data), PAYLOAD)}
+
+
+def whole_sectors(content: dict[int, bytes]) -> dict[int, bytes]:
+    """Without them the boot ROM erases what it wrote before, once there is a gap (RP2040 datasheet, erratum E14)."""
+    sectors = sorted({address // SECTOR * SECTOR for address in content})
+    blank = {address: page for sector in sectors for address, page in pages(sector, b"\xff" * SECTOR).items()}
+    return blank | content

@@ -58,14 +58,23 @@ def sources(tmp_path: Path) -> Path:
 
 
 def mounted(content: dict[int, bytes], before: bytes = b"\xff" * (END - FILES)) -> LittleFS:
-    """What a board finds when the boot ROM has written these pages, erasing a sector before its first one."""
+    """What a board finds when the boot ROM has written these pages."""
+    return mount(flashed(content, bytes(FILES - FLASH) + before)[FILES - FLASH :])
+
+
+def flashed(content: dict[int, bytes], before: bytes) -> bytearray:
+    """As `_write_uf2_page` of pico-bootrom-rp2040 does it: 16 blocks by number are taken for a sector, which is erased
+    where the first of them goes. Programming only clears bits.
+    """
     flash = bytearray(before)
-    inside = {address: data for address, data in content.items() if address >= FILES}
-    for sector in {(address - FILES) // SECTOR for address in inside}:
-        flash[sector * SECTOR : (sector + 1) * SECTOR] = b"\xff" * SECTOR
-    for address, data in inside.items():
-        flash[address - FILES : address - FILES + 256] = data
-    return mount(flash)
+    for number, (address, data) in enumerate(sorted(content.items())):
+        if number % 16 == 0:
+            sector = (address - FLASH) // SECTOR * SECTOR
+            flash[sector : sector + SECTOR] = b"\xff" * SECTOR
+        at = address - FLASH
+        left = int.from_bytes(flash[at : at + 256]) & int.from_bytes(data)
+        flash[at : at + 256] = left.to_bytes(256)
+    return flash
 
 
 def mount(flash: bytearray) -> LittleFS:
@@ -86,9 +95,10 @@ def held(files: LittleFS) -> dict[str, bytes]:
     return found
 
 
-def built(sources: Path, tmp_path: Path, board: str = "pico") -> tuple[dict[str, str], Uf2]:
-    (tmp_path / "base.uf2").write_bytes(base_uf2())
-    sha256 = hashlib.sha256(base_uf2()).hexdigest()
+def built(sources: Path, tmp_path: Path, board: str = "pico", base: bytes | None = None) -> tuple[dict[str, str], Uf2]:
+    base = base or base_uf2()
+    (tmp_path / "base.uf2").write_bytes(base)
+    sha256 = hashlib.sha256(base).hexdigest()
     facts = build(board, tmp_path / "base.uf2", sha256, tmp_path / "out" / "reader.uf2", sources)
     return facts, read_uf2(Path(facts["output"]).read_bytes())
 
@@ -139,6 +149,17 @@ def test_what_the_flash_held_before_does_not_count(sources: Path, tmp_path: Path
     with files.open("state", "wb") as file:
         file.write(b"a - 0 1 power power\n")
     assert len(held(files)) == len(held(mounted(image.content))) + 1
+
+
+@pytest.mark.parametrize("size", [256, 5 * SECTOR + 3 * 256])
+def test_a_base_that_ends_within_a_sector_leaves_the_files_whole(sources: Path, tmp_path: Path, size: int) -> None:
+    base = base_uf2(size)
+    _, image = built(sources, tmp_path, base=base)
+    before = bytes(range(256)) * ((END - FLASH) // 256)
+    flash = flashed(image.content, before)
+    assert held(mount(flash[FILES - FLASH :])) == held(mounted(image.content))
+    for address, data in read_uf2(base).content.items():
+        assert flash[address - FLASH : address - FLASH + 256] == data
 
 
 def mount_new() -> LittleFS:
