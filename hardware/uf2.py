@@ -1,6 +1,6 @@
 """UF2 files: what the boot ROM of a Pico takes on its BOOTSEL drive, 256 bytes of flash a block.
 
-Source: the UF2 specification (microsoft/uf2) and the RP2040 datasheet, 2.8.4.2.
+Source: the UF2 specification (microsoft/uf2), the RP2040 datasheet, 2.8.4.2, and the RP2350 datasheet, 5.5 and E10.
 """
 
 import struct
@@ -15,7 +15,17 @@ SECTOR = 4096
 HEADER = "<8I"
 DATA_SIZE = 476
 
-FAMILIES = {0xE48BFF56: "RP2040", 0xE48BFF59: "RP2350"}
+RP2350 = 0xE48BFF59
+FAMILIES = {0xE48BFF56: "RP2040", RP2350: "RP2350"}
+
+_ABSOLUTE, _EXTENSION = 0xE48BFF57, 0x00008000
+_FIRST_FIELDS = (MAGIC_START, MAGIC_SECOND, FAMILY_PRESENT | _EXTENSION, 0x10FFFF00, PAYLOAD, 0, 2, _ABSOLUTE)
+FIRST_OF_RP2350 = (
+    struct.pack(HEADER, *_FIRST_FIELDS)
+    + (b"\xef" * PAYLOAD + bytes.fromhex("04E35799")).ljust(DATA_SIZE, b"\0")
+    + struct.pack("<I", MAGIC_END)
+)
+"""What the SDK puts before the other blocks for erratum E10: alone of its family, and never of a whole number."""
 
 
 class Uf2Error(ValueError):
@@ -30,7 +40,11 @@ class Uf2(NamedTuple):
 
 
 def read_uf2(data: bytes) -> Uf2:
-    """`Uf2Error` unless every block is whole, of one family, numbered on, aligned, and of its own place."""
+    """`Uf2Error` unless every block is whole, of one family, numbered on, aligned, and of its own place.
+
+    `FIRST_OF_RP2350` may be before them.
+    """
+    data = data.removeprefix(FIRST_OF_RP2350)
     if not data or len(data) % BLOCK:
         raise Uf2Error("no whole number of blocks")
     count = len(data) // BLOCK
@@ -55,7 +69,7 @@ def read_uf2(data: bytes) -> Uf2:
 
 def write_uf2(uf2: Uf2) -> bytes:
     """The file."""
-    found = bytearray()
+    found = bytearray(FIRST_OF_RP2350 if uf2.family == RP2350 else b"")
     for number, (address, data) in enumerate(sorted(uf2.content.items())):
         header = (MAGIC_START, MAGIC_SECOND, FAMILY_PRESENT, address, PAYLOAD, number, len(uf2.content), uf2.family)
         found += struct.pack(HEADER, *header) + data.ljust(DATA_SIZE, b"\0") + struct.pack("<I", MAGIC_END)

@@ -11,14 +11,8 @@ import msgspec
 import pytest
 from littlefs import LittleFS, UserContext
 
-from hardware.firmware_files import (
-    BoardFirmware,
-    FirmwareError,
-    application_files,
-    board_firmware,
-    version_in,
-)
-from hardware.firmware_image import BaseMissing, build, checked_base, combined
+from hardware.firmware_files import FirmwareError, application_files, bases_of, board_firmware, compiled, version_in
+from hardware.firmware_image import BaseMissing, build, checked_base
 from hardware.uf2 import Uf2, pages, read_uf2, write_uf2
 from hardware.virtual.reader import MICROPYTHON, firmware_command
 from protocols.release.bundle import Manifest
@@ -27,6 +21,8 @@ from tests.firmware.rig import demand
 ROOT = Path(__file__).parents[2]
 RP2040, FLASH, FILES, END = 0xE48BFF56, 0x10000000, 0x100A0000, 0x10200000
 """ecosystem.md 3.1: the standard build has a drive of 1408 kB at 100A0000."""
+RP2350, FILES_2, END_2 = 0xE48BFF59, 0x10100000, 0x10400000
+"""MicroPython's `boards/RPI_PICO2/mpconfigboard.h`: all but 1 MB of the Pico 2's 4 MB."""
 SECTOR = 4096
 
 
@@ -36,7 +32,7 @@ def base_uf2(size: int = 8192, family: int = RP2040, at: int = FLASH) -> bytes:
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """A tree with a board for the RP2040 and one that is not to go onto it."""
+    """A tree with a board for Picos and one that is not to go onto them."""
     folder = tmp_path / "sources"
     files = {
         "firmware/__init__.py": "",
@@ -57,9 +53,9 @@ def sources(tmp_path: Path) -> Path:
     return folder
 
 
-def mounted(content: dict[int, bytes], before: bytes = b"\xff" * (END - FILES)) -> LittleFS:
+def mounted(content: dict[int, bytes], before: bytes = b"\xff" * (END - FILES), files: int = FILES) -> LittleFS:
     """What a board finds when the boot ROM has written these pages."""
-    return mount(flashed(content, bytes(FILES - FLASH) + before)[FILES - FLASH :])
+    return mount(flashed(content, bytes(files - FLASH) + before)[files - FLASH :])
 
 
 def flashed(content: dict[int, bytes], before: bytes) -> bytearray:
@@ -129,7 +125,23 @@ def test_the_image_holds_the_base_and_the_files(sources: Path, tmp_path: Path) -
     for each in manifest.files:
         content = files[f"a/{each.path}"]
         assert (len(content), hashlib.sha256(content).hexdigest()) == (each.size, each.sha256)
-    assert files["a/firmware/boards/pico/board.mpy"][:2] == b"M\x06", "bytecode of version 6"
+    assert files["a/firmware/boards/pico/board.mpy"][:3] == b"M\x06\0", "bytecode of version 6, for any chip"
+
+
+def test_a_pico_2_has_its_files_where_its_micropython_looks(sources: Path, tmp_path: Path) -> None:
+    _, pico = built(sources, tmp_path)
+    facts, image = built(sources, tmp_path, base=base_uf2(family=RP2350))
+    assert image.family == RP2350
+    assert min(address for address in image.content if address >= FLASH + 8192) >= FILES_2
+    assert max(image.content) < END_2
+    files = held(mounted(image.content, b"\xff" * (END_2 - FILES_2), FILES_2))
+    assert files == held(mounted(pico.content))
+    assert msgspec.json.decode(files["a/manifest.json"], type=Manifest).digest.hex() == facts["digest"]
+
+
+def test_machine_code_of_one_chip_is_refused() -> None:
+    with pytest.raises(FirmwareError, match="fast"):
+        compiled({"fast.py": b"@micropython.native\ndef fast():\n    return 1\n"})
 
 
 def test_what_the_flash_held_before_does_not_count(sources: Path, tmp_path: Path) -> None:
@@ -181,7 +193,7 @@ def test_without_a_base_it_says_what_is_missing(sources: Path, tmp_path: Path) -
     command = [sys.executable, "-m", "hardware.firmware_image", "--source", str(sources), "--base", ""]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 3
-    assert "MicroPython RPI_PICO 1.28.0" in done.stderr
+    assert "RPI_PICO 1.25.0 or RPI_PICO2 1.25.0" in done.stderr
     (tmp_path / "base.uf2").write_bytes(base_uf2())
     with pytest.raises(BaseMissing, match="SHA256="):
         build("pico", tmp_path / "base.uf2", "", tmp_path / "reader.uf2", sources)
@@ -189,8 +201,7 @@ def test_without_a_base_it_says_what_is_missing(sources: Path, tmp_path: Path) -
 
 
 def test_a_base_is_taken_by_its_hash_only() -> None:
-    base = board_firmware("pico").base
-    assert base is not None
+    base = bases_of("pico")[0]
     data = base_uf2()
     right, wrong = hashlib.sha256(data).hexdigest(), "0" * 64
     assert checked_base(data, base, right.upper()) == "unverified"
@@ -203,14 +214,14 @@ def test_a_base_is_taken_by_its_hash_only() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [base_uf2(family=0xE48BFF59), base_uf2(at=FILES - 4096), base_uf2(at=0x20000000)],
+    [base_uf2(family=0xE48BFF5A), base_uf2(at=FILES - 4096), base_uf2(at=0x20000000)],
     ids=["another chip", "where the files go", "not in flash"],
 )
-def test_a_base_that_does_not_fit_is_refused(data: bytes) -> None:
-    base = board_firmware("pico").base
-    assert base is not None
+def test_a_base_that_does_not_fit_is_refused(sources: Path, tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "base.uf2").write_bytes(data)
     with pytest.raises(FirmwareError):
-        combined(data, base, {"main.py": b""})
+        build("pico", tmp_path / "base.uf2", hashlib.sha256(data).hexdigest(), tmp_path / "reader.uf2", sources)
+    assert not (tmp_path / "reader.uf2").exists()
 
 
 def test_files_are_those_of_the_board(sources: Path) -> None:
@@ -229,8 +240,16 @@ def test_files_are_those_of_the_board(sources: Path) -> None:
         version_in(sources)
 
 
+@pytest.mark.parametrize("board", ["pico", "pico_front_end"])
+def test_a_board_with_a_pico_takes_either(board: str) -> None:
+    assert [(base.family, base.files, base.end) for base in bases_of(board)] == [
+        (RP2040, FILES, END),
+        (RP2350, FILES_2, END_2),
+    ]
+
+
 def test_a_board_without_base_is_not_flashed(sources: Path, tmp_path: Path) -> None:
-    assert isinstance(board_firmware("unix"), BoardFirmware)
+    assert not board_firmware("unix").bases
     with pytest.raises(FirmwareError, match="unix"):
         build("unix", None, "", tmp_path / "reader.uf2", sources)
 

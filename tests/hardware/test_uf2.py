@@ -1,4 +1,4 @@
-"""UF2 files, block by block (microsoft/uf2 README, RP2040 datasheet 2.8.4.2)."""
+"""UF2 files, block by block (microsoft/uf2 README, RP2040 datasheet 2.8.4.2, RP2350 datasheet 5.5 and E10)."""
 
 import struct
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hardware.uf2 import Uf2, Uf2Error, pages, read_uf2, write_uf2
 
-RP2040 = 0xE48BFF56
+RP2040, RP2350, ABSOLUTE = 0xE48BFF56, 0xE48BFF59, 0xE48BFF57
 
 
 def block(number: int, count: int, address: int, data: bytes = bytes(256), **other: int) -> bytes:
@@ -24,6 +24,19 @@ def test_blocks_are_as_specified() -> None:
     wanted = block(0, 2, 0x10000000, b"a" * 256) + block(1, 2, 0x10000100, b"b" * 256)
     assert write_uf2(Uf2(RP2040, content)) == wanted
     assert read_uf2(wanted) == Uf2(RP2040, content)
+
+
+def first_of_rp2350() -> bytes:
+    """As picotool's `--abs-block` makes it: EF at the end of 16 MB, and an extension tag behind the data."""
+    found = block(0, 2, 0x10FFFF00, b"\xef" * 256, family=ABSOLUTE, flags=0xA000)
+    return found[:288] + bytes.fromhex("04E35799") + found[292:]
+
+
+def test_one_for_an_rp2350_begins_with_the_block_of_erratum_e10() -> None:
+    uf2 = Uf2(RP2350, {0x10000000: b"a" * 256})
+    alone = block(0, 1, 0x10000000, b"a" * 256, family=RP2350)
+    assert write_uf2(uf2) == first_of_rp2350() + alone
+    assert read_uf2(first_of_rp2350() + alone) == read_uf2(alone) == uf2
 
 
 @given(
@@ -48,6 +61,8 @@ UNFIT = {
     "numbered from one": block(1, 1, 0),
     "in another order": block(1, 2, 0) + block(0, 2, 256),
     "one place twice": block(0, 2, 0) + block(1, 2, 0),
+    "the block of erratum E10 alone": first_of_rp2350(),
+    "the block of erratum E10 at the end": block(0, 1, 0, family=RP2350) + first_of_rp2350(),
     "two families": block(0, 2, 0) + block(1, 2, 256, family=1),
 }
 
