@@ -54,6 +54,9 @@ gen-check: ## fail where a derived file has drifted
 rigs: ## climb the ladder, JUnit in var/rigs.xml (ARGS='--rig usb --device SERIAL [--relay PORT]')
 	$(RUN)python -m pytest --junitxml var/rigs.xml tests/rigs $(wildcard tests/firmware/pio) $(ARGS)
 
+micropython: ## build MicroPython for a Pico from Debian's packages (BOARD=RPI_PICO or RPI_PICO2; as root)
+	@.ci/micropython $(or $(BOARD),RPI_PICO)
+
 firmware: ## one UF2 of MicroPython and the firmware (BOARD=pico BASE=FILE.uf2 SHA256=…)
 	$(RUN)python -m hardware.firmware_image --board $(or $(BOARD),pico) --base "$(BASE)" --sha256 "$(SHA256)" $(ARGS)
 
@@ -102,4 +105,4 @@ newcomer: ## run the README's two commands in a fresh Debian root (SUITE=bookwor
 clean: ## remove what was set up and what was recorded
 	rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help demo test lint format types pytest coverage gen gen-check rigs firmware soak soak-long mutants powercut fuzz bench-journal bench-reader bench-card pictures hardware lock newcomer clean
+.PHONY: help demo test lint format types pytest coverage gen gen-check rigs micropython firmware soak soak-long mutants powercut fuzz bench-journal bench-reader bench-card pictures hardware lock newcomer clean

@@ -104,7 +104,7 @@ def build(board: str, base_path: Path | None, sha256: str, output: Path, sources
     """Write the UF2; what it is made of. `FirmwareError`, `BaseMissing` among them, and `Uf2Error`."""
     bases = bases_of(board)
     if base_path is None:
-        raise BaseMissing(f"give MicroPython {_named(bases)} or newer as a UF2: BASE=FILE")
+        raise BaseMissing(f"give MicroPython {_named(bases)} or newer as a UF2, BASE=FILE; make micropython makes one")
     data = base_path.read_bytes()
     found = read_uf2(data)
     base = base_for(found.family, bases)
