@@ -158,5 +158,6 @@ def run(arguments: "list[str]", root: str) -> None:
 
 
 if __name__ == "__main__":
-    where = __file__[: __file__.rfind("/") + 1]
+    name = globals().get("__file__", os.getcwd() + "/")  # none where a board runs it from the root of its flash
+    where = name[: name.rfind("/") + 1].replace("//", "/")
     run(sys.argv[1:] or told(where), where)

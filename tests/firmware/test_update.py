@@ -243,10 +243,14 @@ def reset():
     raise SystemExit(0)
 """
 
+WITHOUT_A_FILE_NAME = "import sys; sys.argv.clear(); exec(open('main.py').read(), {'__name__': '__main__'})"
+"""As MicroPython's rp2 port runs `main.py`: it has no `__file__`."""
+
 
 @pytest.mark.parametrize(("cause", "reason"), [("WDT_RESET", "watchdog"), ("PWRON_RESET", "power")])
 @pytest.mark.parametrize("body", ["return", "raise OSError(5)"])
-def test_on_a_chip_every_end_is_a_reset(tmp_path: Path, cause: str, reason: str, body: str) -> None:
+@pytest.mark.parametrize("program", [["main.py"], ["-c", WITHOUT_A_FILE_NAME]], ids=["named", "unnamed"])
+def test_on_a_chip_every_end_is_a_reset(tmp_path: Path, cause: str, reason: str, body: str, program: list[str]) -> None:
     (tmp_path / "a/firmware").mkdir(parents=True)
     (tmp_path / "a/firmware/__init__.py").touch()
     (tmp_path / "a/firmware/main.py").write_text(f"def main(arguments, root):\n    print(*arguments)\n    {body}\n")
@@ -254,7 +258,7 @@ def test_on_a_chip_every_end_is_a_reset(tmp_path: Path, cause: str, reason: str,
     (tmp_path / "arguments").write_text("pico_front_end\n")
     boot = (Path(__file__).parents[2] / "firmware/boot.py").read_text()
     (tmp_path / "main.py").write_text(boot.replace("PAUSE_S = 1 ", "PAUSE_S = 0 "))
-    done = subprocess.run([sys.executable, "main.py"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    done = subprocess.run([sys.executable, *program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "pico_front_end\nreset\n"
     state = load(FILES.open, f"{tmp_path}/")
     assert (state.starts, state.reason) == (1, reason)
