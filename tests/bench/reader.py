@@ -1,8 +1,9 @@
 """The reader measured: `python -m tests.bench.reader [--json]`.
 
-Ends with 3: the ratios to the line-rate limit of `reader.md E.1` are measured on the emulated chip alone, and no base
-firmware (UF2) for it was run yet. Nothing here stands in their place.
+Ends with 3 where `SSC_UF2` names no MicroPython UF2: the ratios to the line-rate limit of `reader.md E.1` are measured
+on the emulated chip alone. Nothing stands in their place.
 
+- `ratios`, with that UF2: by TA1 @ MHz; `tests/bench/line_rate.py`, also `beyond_line_us`.
 - `firmware`: one APDU of `reader.md E.1` through the firmware between two lines in memory. `us` under the unix port of
   MicroPython, `allocated` bytes there; `cpython_bytecodes` and `cpython_lines` of the same files under CPython, because
   the unix port cannot be asked for its steps.
@@ -40,7 +41,7 @@ from host_bridge.readers.serial import SerialReader
 from protocols.ccid.messages import ICC_POWER_ON, SET_PARAMETERS, XFR_BLOCK, Command
 from protocols.ccid.serial_frame import MESSAGE, FrameParser, frame
 from protocols.iso7816.apdu import CommandApdu
-from tests.bench import pio_timing
+from tests.bench import line_rate, pio_timing
 from tests.bench.figures import told
 from tests.pcscd import Pcscd, card_present, missing_parts, use_own_socket
 
@@ -52,11 +53,9 @@ FIRMWARE_APDUS = 300
 NO_RATIOS = 3
 BASE = "SSC_UF2"
 WITHOUT_RATIOS = (
-    "没有测量比率：只能在模拟芯片上测量，{reason_zh} · "
-    "no ratios: they are measured only with the firmware on the emulated chip, {reason}"
+    f"没有测量比率：只能在模拟芯片上测量，需要 {BASE} 指明 MicroPython 固件 · "
+    f"no ratios: they are measured only with the firmware on the emulated chip, which needs a MicroPython UF2 in {BASE}"
 )
-NO_BASE = {"reason_zh": f"需要 {BASE} 指明 MicroPython 固件", "reason": f"which needs a MicroPython UF2 in {BASE}"}
-NOT_BOOTED = {"reason_zh": f"而这里还不能启动 {BASE}", "reason": f"and nothing here boots the {BASE} yet"}
 TRIO = (
     CommandApdu.from_bytes(bytes.fromhex("00A404000F7378312E73682EC9E7BBE1B1A3D5CF")),
     CommandApdu.from_bytes(bytes.fromhex("00B2032C06")),
@@ -212,13 +211,9 @@ def measure_recovery(folder: Path) -> Figures:
     return told("host_ms", spent)
 
 
-def why_no_ratios() -> str:
-    """For people."""
-    return WITHOUT_RATIOS.format(**(NOT_BOOTED if os.environ.get(BASE) else NO_BASE))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what was measured, and on standard error what was not."""
+    base = os.environ.get(BASE)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="输出 JSON · print JSON")
     as_json = parser.parse_args(arguments).json
@@ -230,8 +225,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "recovery": measure_recovery(folder),
             "pio": pio_timing.measure(),
         }
+    if base:
+        found |= line_rate.measure(Path(base))
     print(json.dumps(found, indent=None if as_json else 2))
-    print(why_no_ratios(), file=sys.stderr)
+    if base:
+        return 0
+    print(WITHOUT_RATIOS, file=sys.stderr)
     return NO_RATIOS
 
 

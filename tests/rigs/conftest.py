@@ -8,13 +8,14 @@ import pytest
 
 from hardware.virtual.people import DEFAULT_PERSON, load_person, make_card
 from tests.rigs.bench import Usb, UsbWithRelay
+from tests.rigs.emulated.rungs import Emu, EmuPcsc
 from tests.rigs.pico import Pio
 from tests.rigs.report import FIRMWARE, rungs_of
-from tests.rigs.rungs import Emu, Options, Pcsc, PcscPad, Rig, Sim, Upy, Vpcd, Wanted
+from tests.rigs.rungs import Options, Pcsc, PcscPad, Rig, Sim, Upy, Vpcd, Wanted
 
 StartRig = Callable[..., Rig]
 AS_IT_IS = Wanted()
-RIGS: tuple[type[Rig], ...] = (Sim, Upy, Pio, Pcsc, PcscPad, Vpcd, Emu, Usb, UsbWithRelay)
+RIGS: tuple[type[Rig], ...] = (Sim, Upy, Pio, Pcsc, PcscPad, Vpcd, Emu, EmuPcsc, Usb, UsbWithRelay)
 
 
 def options_of(config: pytest.Config) -> Options:

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +50,7 @@ class Options(NamedTuple):
     relay: str | None = None
 
 
-class _Chip:
+class WantedCard:
     """A virtual card as it is wanted."""
 
     def __init__(self, path: Path, wanted: Wanted) -> None:
@@ -124,7 +123,7 @@ class Rig:
         raise NotImplementedError
 
     def _open_chip(self, path: Path) -> Chip:
-        return _Chip(path, self._wanted)
+        return WantedCard(path, self._wanted)
 
 
 class Sim(Rig):
@@ -205,13 +204,3 @@ class Vpcd(Rig):
         thread.start()
         self._stack.callback(thread.join)
         self._stack.callback(self._slot.close)
-
-
-class Emu(Rig):
-    """The firmware on an emulated RP2040, which nothing here can start."""
-
-    rung, can = "emu", frozenset()
-
-    @staticmethod
-    def trouble(options: Options) -> str:  # noqa: ARG004
-        return "nothing here boots a UF2 yet" if os.environ.get("SSC_UF2") else "no SSC_UF2"

@@ -53,7 +53,10 @@ class Bench:
             )
             self.board: Any = door.open_board([] if name == "pico" else [name])
             [self.pins] = load(f"firmware.boards.{self.board.name}.pins")
-        self.sockets = [Socket(self.simulation, self.pins, number) for number in range(len(self.pins.SLOTS))]
+        self.sockets = [
+            Socket(self.simulation.chip, self.simulation.changed, self.pins, number)
+            for number in range(len(self.pins.SLOTS))
+        ]
         self.lines = self.board.contact_lines
         self.slots = [self._slot.Slot(line, self.board.limits, lambda: True) for line in self.lines]
 

@@ -1,12 +1,13 @@
 """A pin-level card in a slot of the simulated Pico."""
 
+from collections.abc import Callable
 from math import ceil
 from typing import Any
 
 from hardware.virtual.card_side import CardSide
 from hardware.virtual.contact_card import ContactCard
 from protocols.iso7816.line import CLK, RST, VCC
-from tests.firmware.pio.micropython import Simulation
+from tests.firmware.pio.chip import Wires
 
 PIO1 = 1
 
@@ -14,9 +15,9 @@ PIO1 = 1
 class Socket:
     """Follows VCC, RST and CLK of one slot, and joins its I/O."""
 
-    def __init__(self, simulation: Simulation, pins: Any, number: int = 0) -> None:
-        """`pins` is the board's file."""
-        self._chip, self._number = simulation.chip, number
+    def __init__(self, chip: Wires, changed: list[Callable[[], None]], pins: Any, number: int = 0) -> None:
+        """`pins` is the board's file; what is in `changed` is called when RST or VCC were switched."""
+        self._chip, self._number = chip, number
         io, _, self._rst, self._vcc, self._present = pins.SLOTS[number]
         self._vcc_on, self._card_in = pins.VCC_ON[number], pins.CARD_IN[number]
         self.line = self._chip.line(io)
@@ -25,7 +26,7 @@ class Socket:
         self.contacts: list[tuple[int, int]] = [(0, 0)]
         """(system clock, contacts) of every change."""
         self.clocks = 32
-        simulation.changed.append(self._look)
+        changed.append(self._look)
         self.pull()
 
     def put(self, side: CardSide, clock_khz: int = 4000) -> ContactCard:

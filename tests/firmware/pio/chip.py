@@ -41,7 +41,7 @@ class Edge(NamedTuple):
 class Line:
     """Joined pins with a pull-up: low while a pin or `pull` says so."""
 
-    def __init__(self, chip: "Chip", pins: Iterable[int]) -> None:
+    def __init__(self, chip: "Wires", pins: Iterable[int]) -> None:
         self._chip, self._mask = chip, sum(1 << pin for pin in pins)
         self._gpios = [chip.rp2040.gpio[pin] for pin in pins]
         self._pulling: set[str] = set()
@@ -66,26 +66,58 @@ class Line:
                 hear(self._chip.now, level)
 
 
-class Chip:
-    """The PIO blocks named by `running` advance; nothing else of the chip does."""
+class Wires:
+    """What hangs on a chip's pins."""
 
-    def __init__(self, running: tuple[int, ...] = (0,)) -> None:
-        self.rp2040 = RP2040()
-        self.rp2040.simulator = cast(Simulator, self)  # who owns the clock
-        for gpio in self.rp2040.gpio:
-            gpio.pad_value |= INPUT_ENABLED
-        self.blocks = [self.rp2040.pio[block] for block in running]
-        self.now = 0
+    def __init__(self, rp2040: RP2040, running: tuple[int, ...]) -> None:
+        """PIO blocks not among `running` drive no line."""
+        self.rp2040 = rp2040
+        self.blocks = [rp2040.pio[block] for block in running]
         self.lines: list[Line] = []
         self.driven_low = 0
-        self.after_step: list[Callable[[], None]] = []
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
-        self._order = count()
+
+    @property
+    def now(self) -> int:
+        """The system clock."""
+        raise NotImplementedError
+
+    def at(self, when: int, what: Callable[[], None]) -> None:
+        """At that system clock, or now where it was before."""
+        raise NotImplementedError
 
     def line(self, *pins: int) -> Line:
         line = Line(self, pins)
         self.lines.append(line)
         return line
+
+    def settle(self) -> None:
+        """What the pins drive, seen on the lines."""
+        sio = self.rp2040.sio
+        driven = sio.gpio_output_enable & ~sio.gpio_value
+        for block in self.blocks:
+            driven |= block.pin_directions & ~block.pin_values
+        if driven != self.driven_low:
+            self.driven_low = driven
+            for line in self.lines:
+                line.settle()
+
+
+class Chip(Wires):
+    """The PIO blocks named by `running` advance; nothing else of the chip does."""
+
+    def __init__(self, running: tuple[int, ...] = (0,)) -> None:
+        super().__init__(RP2040(), running)
+        self.rp2040.simulator = cast(Simulator, self)  # who owns the clock
+        for gpio in self.rp2040.gpio:
+            gpio.pad_value |= INPUT_ENABLED
+        self._now = 0
+        self.after_step: list[Callable[[], None]] = []
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._order = count()
+
+    @property
+    def now(self) -> int:
+        return self._now
 
     def at(self, when: int, what: Callable[[], None]) -> None:
         heapq.heappush(self._events, (max(when, self.now), next(self._order), what))
@@ -103,23 +135,12 @@ class Chip:
                 step = min(step, self._events[0][0] - self.now)
             for block in self.blocks:
                 step = min(step, max(0, -(-(block.next_due_fp - block.cycle_fp) // 256)))
-            self.now += step
+            self._now += step
             for block in self.blocks:
                 block.advance(step)
             self.settle()
             for also in self.after_step:
                 also()
-
-    def settle(self) -> None:
-        """What the pins drive, seen on the lines."""
-        sio = self.rp2040.sio
-        driven = sio.gpio_output_enable & ~sio.gpio_value
-        for block in self.blocks:
-            driven |= block.pin_directions & ~block.pin_values
-        if driven != self.driven_low:
-            self.driven_low = driven
-            for line in self.lines:
-                line.settle()
 
 
 class Machine:
