@@ -27,6 +27,7 @@ from protocols.iso7816.pps import f_and_d
 from tests.bench.figures import told
 from tests.firmware.pio.bench import ScriptedChip
 from tests.firmware.pio.lines import leading_edges
+from tests.rigs.emulated.host_port import HostPort
 from tests.rigs.emulated.pico import HZ, EmulatedPico
 
 LIMIT_ETU = 888
@@ -65,39 +66,6 @@ RATES = {
 }
 
 
-class Port:
-    """The host's end. The chip runs while the host waits, and at no other time."""
-
-    def __init__(self, pico: EmulatedPico) -> None:
-        self._pico = pico
-        self.sent = self.answered = 0
-        """System clocks of the last bytes either way."""
-
-    @property
-    def in_waiting(self) -> int:
-        if not self._pico.heard:
-            self._pico.run()
-            if self._pico.heard:
-                self.answered = self._pico.now
-        return len(self._pico.heard)
-
-    def read(self, size: int = 1) -> bytes:
-        data = bytes(self._pico.heard[: min(size, self.in_waiting)])
-        del self._pico.heard[: len(data)]
-        return data
-
-    def write(self, data: bytes, /) -> int:
-        self.sent = self._pico.now
-        self._pico.send(data)
-        return len(data)
-
-    def reset_input_buffer(self) -> None:
-        self._pico.heard.clear()
-
-    def close(self) -> None:
-        """Nothing is kept."""
-
-
 @contextmanager
 def _image(base: Path, clock_khz: int) -> Iterator[bytes]:
     """With the firmware built for this CLK."""
@@ -131,7 +99,7 @@ def _rounds(base: Path, rate: Rate) -> tuple[list[float], list[float]]:
     socket.clocks = rate.system_clocks
     chip = ScriptedChip(_atr(rate.ta1), dict(COMMANDS.values()))
     card = socket.put(CardSide(chip, Faults(()), chip.command), rate.clock_khz)
-    port = Port(pico)
+    port = HostPort(pico)
     reader = SerialReader("emulated", open_port=lambda _: port, monotonic=lambda: pico.seconds)
     while pico.seconds < BOOTS_WITHIN_S and not pico.rp2040.core.waiting:
         pico.run()

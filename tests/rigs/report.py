@@ -11,8 +11,8 @@ RIG, FIRMWARE, SEED = "rig", "firmware", "seed"
 """Names of the JUnit properties of each test."""
 RIG_TYPE = "rig_type"
 """The fixture that is the rig of a test."""
-PIO_TESTS = "tests/firmware/pio"
-"""All tests below are on the rung `pio`, without a driver."""
+RUNG_OF_FOLDER = {"tests/firmware/pio": "pio", "tests/rigs/emulated": "emu"}
+"""All tests below are on this rung, without a rig."""
 OUTCOMES = ("passed", "failed", "error", "skipped")
 
 
@@ -34,14 +34,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         rung = _rung_of(item)
         if rung:
             item.user_properties += [(RIG, rung), (SEED, config.getoption("randomly_seed", None))]
-        if item.nodeid.startswith(PIO_TESTS):
+        if _folder_rung(item):
             item.user_properties.append((FIRMWARE, firmware_hash()))
+
+
+def _folder_rung(item: pytest.Item) -> str:
+    return next((rung for folder, rung in RUNG_OF_FOLDER.items() if item.nodeid.startswith(f"{folder}/")), "")
 
 
 def _rung_of(item: pytest.Item) -> str:
     """ "" for a test that is on none."""
-    if item.nodeid.startswith(PIO_TESTS):
-        return "pio"
+    rung = _folder_rung(item)
+    if rung:
+        return rung
     rig_type = getattr(item, "callspec", None) and item.callspec.params.get(RIG_TYPE)  # type: ignore[attr-defined]
     return rig_type.rung if isinstance(rig_type, type) and issubclass(rig_type, Rig) else ""
 

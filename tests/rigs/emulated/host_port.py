@@ -1,0 +1,36 @@
+"""The host's end of an emulated Pico's USB port, in the same process."""
+
+from tests.rigs.emulated.pico import EmulatedPico
+
+
+class HostPort:
+    """The chip runs while the host waits, and at no other time."""
+
+    def __init__(self, pico: EmulatedPico) -> None:
+        self._pico = pico
+        self.sent = self.answered = 0
+        """System clocks of the host's last write, and of the last first byte after it."""
+
+    @property
+    def in_waiting(self) -> int:
+        if not self._pico.heard:
+            self._pico.run()
+            if self._pico.heard:
+                self.answered = self._pico.now
+        return len(self._pico.heard)
+
+    def read(self, size: int = 1) -> bytes:
+        data = bytes(self._pico.heard[: min(size, self.in_waiting)])
+        del self._pico.heard[: len(data)]
+        return data
+
+    def write(self, data: bytes, /) -> int:
+        self.sent = self._pico.now
+        self._pico.send(data)
+        return len(data)
+
+    def reset_input_buffer(self) -> None:
+        self._pico.heard.clear()
+
+    def close(self) -> None:
+        """Nothing is kept."""
