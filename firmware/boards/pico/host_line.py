@@ -32,16 +32,23 @@ class StreamLine(HostLine):
         self._in, self._out = select.poll(), select.poll()
         self._in.register(incoming, select.POLLIN)
         self._out.register(outgoing, select.POLLOUT)
+        self._byte, self._found = bytearray(1), bytearray(CHUNK)
 
     def waiting(self) -> bool:
         """Whether there is anything to read."""
-        return bool(self._in.poll(0))
+        return any(self._in.ipoll(0))
 
     def read(self) -> bytes:
-        data = bytearray()
-        while len(data) < CHUNK and self.waiting():
-            data.extend(self._incoming.read(1))
-        return bytes(data)
+        """Byte by byte: the console's `readinto` waits for all it is asked for."""
+        ready, readinto, byte = self._in.ipoll, self._incoming.readinto, self._byte
+        found, end, before = self._found, 0, -1
+        while before < end < CHUNK:
+            before = end
+            for _ in ready(0):
+                readinto(byte)
+                found[end] = byte[0]
+                end += 1
+        return bytes(memoryview(found)[:end]) if end else b""
 
     def write(self, data: bytes) -> None:
         left = memoryview(data)

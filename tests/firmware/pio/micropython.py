@@ -94,6 +94,13 @@ class Port:
         self.incoming.clear()
         return data or None
 
+    def readinto(self, buffer: bytearray) -> int:
+        """As the console's, which waits for as many as fit."""
+        assert len(buffer) <= len(self.incoming), "waits for ever"
+        for place in range(len(buffer)):
+            buffer[place] = self.incoming.popleft()
+        return len(buffer)
+
     def write(self, data: memoryview) -> int:
         taken = data[:64]
         self.outgoing += taken
@@ -111,6 +118,8 @@ class Poll:
 
     def poll(self, _limit_ms: int) -> list[Port]:
         return [self._port] if self._events != 1 or self._port.incoming else []
+
+    ipoll = poll
 
 
 def _module(name: str, **members: Any) -> ModuleType:

@@ -1,8 +1,11 @@
 """The Pico board's files, from the slot down to the pins, against a card at pin level."""
 
 import random
+import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 
@@ -22,6 +25,7 @@ from tests.firmware.pio.bench import (
     ScriptedChip,
 )
 from tests.firmware.pio.lines import leading_edges
+from tests.firmware.pio.micropython import Port
 from tests.firmware.rig import ChipWithAtr
 
 PPS_96 = bytes.fromhex("FF109679")
@@ -383,7 +387,18 @@ def test_the_host_has_a_port_of_its_own(bench: Bench) -> None:
 
 
 def test_without_a_second_port_the_console_takes_any_byte() -> None:
-    assert Bench(second_port=False).simulation.interrupt_key == -1
+    console = Port()
+    with patch.object(sys, "stdin", SimpleNamespace(buffer=console)):
+        bench = Bench(second_port=False)
+    assert bench.simulation.interrupt_key == -1
+    host = bench.board.host_line
+    assert not host.waiting()
+    assert host.read() == b""
+    data = bytes(range(256)) * 4
+    console.incoming.extend(data)
+    assert host.waiting()
+    assert host.read() + host.read() == data
+    assert not host.waiting()
 
 
 def test_waiting_ends_when_a_card_comes(bench: Bench) -> None:
