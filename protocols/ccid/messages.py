@@ -1,10 +1,16 @@
 """CCID messages: ten bytes of header, then data (`reader.md A.2`, CCID 1.1 chapter 6)."""
 
+import struct
+
 from protocols.iso7816.frozen import Frozen
 
 HEADER_SIZE = 10
 MAX_DATA = 261
 MAX_MESSAGE = HEADER_SIZE + MAX_DATA
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # PC_to_RDR, named by bMessageType
 ICC_POWER_ON = 0x62
@@ -89,26 +95,25 @@ ERROR_MUTE = 0xFE
 ERROR_ABORTED = 0xFF
 
 
+_COMMAND, _ANSWER = "<BIBB3s", "<BIBBBBB"  # headers: type, dwLength, bSlot, bSeq, and what the classes below say
+
+
 class MessageError(ValueError):
     """These bytes are no CCID message."""
 
 
-def _size_of_data(data: "bytes | bytearray") -> int:
+def _header(form: str, data: "bytes | bytearray") -> "tuple[Any, ...]":
     if len(data) < HEADER_SIZE:
         raise MessageError("shorter than a header")
-    size = data[1] | data[2] << 8 | data[3] << 16 | data[4] << 24
-    if size != len(data) - HEADER_SIZE or size > MAX_DATA:
+    fields = struct.unpack_from(form, data)
+    if fields[1] != len(data) - HEADER_SIZE or fields[1] > MAX_DATA:
         raise MessageError("dwLength does not fit")
-    return size
+    return fields
 
 
 def is_answer(data: "bytes | bytearray") -> bool:
     """Whether a message comes from the reader and is no echo of a command."""
     return bool(data[0] & _ANSWER_BIT)
-
-
-def _message(kind: int, slot: int, seq: int, special: bytes, data: bytes) -> bytes:
-    return bytes([kind, len(data) & 0xFF, len(data) >> 8, 0, 0, slot, seq]) + special + data
 
 
 class Command(Frozen):
@@ -134,18 +139,24 @@ class Command(Frozen):
     ) -> None:
         if len(data) > MAX_DATA:
             raise MessageError("too much data")
-        self._freeze(kind, slot, seq, bytes(data), special)
+        set_field = object.__setattr__  # one by one: quicker on a chip than `_freeze`
+        set_field(self, "kind", kind)
+        set_field(self, "slot", slot)
+        set_field(self, "seq", seq)
+        set_field(self, "data", bytes(data))
+        set_field(self, "special", special)
 
     @classmethod
     def from_bytes(cls, data: "bytes | bytearray") -> "Command":
         """`MessageError` where dwLength does not fit or the message is an answer."""
-        _size_of_data(data)
+        kind, _, slot, seq, special = _header(_COMMAND, data)
         if is_answer(data):
             raise MessageError("an answer, not a command")
-        return cls(data[0], data[5], data[6], data[HEADER_SIZE:], bytes(data[7:HEADER_SIZE]))
+        return cls(kind, slot, seq, data[HEADER_SIZE:], special)
 
     def to_bytes(self) -> bytes:
-        return _message(self.kind, self.slot, self.seq, self.special, self.data)
+        data = self.data
+        return struct.pack(_COMMAND, self.kind, len(data), self.slot, self.seq, self.special) + data
 
     @property
     def answer_kind(self) -> int:
@@ -154,7 +165,7 @@ class Command(Frozen):
 
     def echo(self) -> bytes:
         """The header alone with dwLength 0: what the reader sends before the answer (`reader.md A.3`)."""
-        return _message(self.kind, self.slot, self.seq, b"\x00\x00\x00", b"")
+        return struct.pack(_COMMAND, self.kind, 0, self.slot, self.seq, b"\x00\x00\x00")
 
     def __repr__(self) -> str:
         return "Command(%02X slot %d seq %d, %d bytes)" % (self.kind, self.slot, self.seq, len(self.data))
@@ -184,18 +195,27 @@ class Answer(Frozen):
     ) -> None:
         if len(data) > MAX_DATA:
             raise MessageError("too much data")
-        self._freeze(kind, slot, seq, status, error, bytes(data), last)
+        set_field = object.__setattr__
+        set_field(self, "kind", kind)
+        set_field(self, "slot", slot)
+        set_field(self, "seq", seq)
+        set_field(self, "status", status)
+        set_field(self, "error", error)
+        set_field(self, "data", bytes(data))
+        set_field(self, "last", last)
 
     @classmethod
     def from_bytes(cls, data: "bytes | bytearray") -> "Answer":
         """`MessageError` where dwLength does not fit or the message is a command or its echo."""
-        _size_of_data(data)
+        kind, _, slot, seq, status, error, last = _header(_ANSWER, data)
         if not is_answer(data):
             raise MessageError("a command, not an answer")
-        return cls(data[0], data[5], data[6], data[7], data[8], data[HEADER_SIZE:], data[9])
+        return cls(kind, slot, seq, status, error, data[HEADER_SIZE:], last)
 
     def to_bytes(self) -> bytes:
-        return _message(self.kind, self.slot, self.seq, bytes([self.status, self.error, self.last]), self.data)
+        data = self.data
+        header = (self.kind, len(data), self.slot, self.seq, self.status, self.error, self.last)
+        return struct.pack(_ANSWER, *header) + data
 
     @property
     def icc(self) -> int:

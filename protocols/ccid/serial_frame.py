@@ -21,20 +21,20 @@ TIME_BYTE = b"\x80"
 
 QUIET_MS = 200  # a frame that pauses this long will not be finished
 OVERHEAD = 3  # SYNC, ACK, LRC
+_BEGIN = bytes([SYNC, ACK])
 MAX_FRAME = MAX_MESSAGE + OVERHEAD
 
 # What `FrameParser` finds
 MESSAGE, BAD_MESSAGE, REFUSED, FILLED, EMPTIED, MORE_TIME = range(6)
 
 
-def lrc(data: "bytes | bytearray | memoryview") -> int:
-    return xor(data)
+lrc = xor
 
 
 def frame(message: bytes) -> bytes:
     """A message ready for the line."""
-    head = bytes([SYNC, ACK]) + message
-    return head + bytes([lrc(head)])
+    head = _BEGIN + message
+    return head + lrc(head).to_bytes(1, "big")
 
 
 class FrameParser:
@@ -46,8 +46,8 @@ class FrameParser:
     def __init__(self, from_reader: bool) -> None:
         self._from_reader = from_reader
         self._buffer = bytearray(MAX_FRAME)
-        self._start = 0
-        self._end = 0
+        self._view = memoryview(self._buffer)
+        self._start = self._end = 0
 
     @property
     def partial(self) -> bool:
@@ -57,13 +57,14 @@ class FrameParser:
     def feed(self, data: "bytes | bytearray") -> "list[tuple[int, bytes]]":
         """What is complete now, in order: (`MESSAGE`, its bytes), or another kind and b""."""
         found: "list[tuple[int, bytes]]" = []
-        at = 0
-        while at < len(data):
+        left = memoryview(data)
+        while left:
             self._compact()
-            count = min(len(data) - at, MAX_FRAME - self._end)
-            self._buffer[self._end : self._end + count] = data[at : at + count]
-            self._end += count
-            at += count
+            end = self._end
+            taken = left[: MAX_FRAME - end]
+            left = left[len(taken) :]
+            self._end += len(taken)
+            self._view[end : self._end] = taken
             self._scan(found)
         return found
 
@@ -77,12 +78,12 @@ class FrameParser:
 
     def _compact(self) -> None:
         count = self._end - self._start
-        if self._start:
+        if count and self._start:
             self._buffer[0:count] = self._buffer[self._start : self._end]
         self._start, self._end = 0, count
 
     def _scan(self, found: "list[tuple[int, bytes]]") -> None:
-        while self.partial:
+        while self._start < self._end:
             first = self._buffer[self._start]
             if first == SYNC:
                 used = self._scan_frame(found)
@@ -117,11 +118,10 @@ class FrameParser:
         size += HEADER_SIZE + OVERHEAD
         if count < size:
             return 0
-        whole = bytes(buffer[start : start + size])
-        if lrc(whole) != 0:
+        if lrc(self._view[start : start + size]) != 0:
             found.append((BAD_MESSAGE, b""))
             return 1
-        found.append((MESSAGE, whole[2:-1]))
+        found.append((MESSAGE, bytes(self._view[start + 2 : start + size - 1])))
         return size
 
     def _scan_single(self, first: int, found: "list[tuple[int, bytes]]") -> int:
