@@ -141,12 +141,12 @@ class CcidDevice:
             self._doing = command.kind
             answer = self._answer(command)
             self._last = (command, answer) if command.kind in REPEATED else None
-            if self._service is not None:
-                self._service.note(command, answer)
             self._hear()
             if self._next is None or (command.kind == SECURE and self._next.kind == ABORT):
                 self._tell_slot_change()
                 self._host.write(frame(answer.to_bytes()))
+            if self._service is not None:
+                self._service.note(command, answer)
 
     def _hear(self) -> None:
         data = self._host.read()
@@ -166,8 +166,9 @@ class CcidDevice:
             self._host.write(NAK_FRAME)
 
     def _answer(self, command: Command) -> Answer:
-        if self._last is not None and command == self._last[0]:
-            return self._last[1]
+        last = self._last
+        if last is not None and command.seq == last[0].seq and command == last[0]:
+            return last[1]
         try:
             if command.slot >= len(self._slots):
                 raise SlotError(ERROR_BAD_SLOT)
