@@ -128,8 +128,9 @@ class CcidDevice:
         self._last: "tuple[Command, Answer] | None" = None
         self._told: "bool | None" = None  # whether a card is in, as the host heard it; None: it does not ask
 
-    def serve(self) -> None:
-        """Take what the host has sent and answer it; call at least every `QUIET_MS`."""
+    def serve(self) -> int:
+        """Take what the host has sent and answer it; call at least every `QUIET_MS`. How many commands that were."""
+        served = 0
         if self._parser.partial and elapsed_ms(self._heard) >= QUIET_MS:
             self._take(self._parser.give_up())
         self._hear()
@@ -147,6 +148,8 @@ class CcidDevice:
                 self._host.write(frame(answer.to_bytes()))
             if self._service is not None:
                 self._service.note(command, answer)
+            served += 1
+        return served
 
     def _hear(self) -> None:
         data = self._host.read()

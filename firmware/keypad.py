@@ -60,8 +60,8 @@ class KeyScanner:
     def _scan(self) -> int:
         """The closed keys, one bit each, row after row."""
         closed = 0
-        for row, keys in enumerate(LAYOUT):
-            closed |= self._keypad.columns(row) << row * len(keys)
+        for row in range(len(LAYOUT)):  # enumerate would leave garbage every time
+            closed |= self._keypad.columns(row) << row * len(LAYOUT[row])
         return closed
 
 

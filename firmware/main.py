@@ -4,6 +4,7 @@ import sys
 
 from firmware.board import Board, open_board
 from firmware.ccid_device import CcidDevice
+from firmware.collector import Collector
 from firmware.contact_line import LineLost
 from firmware.files import FileSystem
 from firmware.pin_pad import PinPad
@@ -33,10 +34,11 @@ def _serve(board: Board, root: "str | None") -> None:
     service = Service(board, FileSystem(), __file__[: __file__.rfind(BELOW)], root)
     pad = None if board.keypad is None else PinPad(board.keypad, board.indicator, board.wait)
     device = CcidDevice(board.host_line, board.contact_lines, board.limits, service, pad)
+    collector = Collector()
     while not service.restarts:
         board.wait(board.indicator.due_ms(QUIET_MS))
         board.indicator.poll()
-        device.serve()
+        collector.served(device.serve())
 
 
 if __name__ == "__main__":

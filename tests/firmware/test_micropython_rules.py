@@ -15,7 +15,7 @@ from tests.firmware.rig import demand
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(path for folder in FIRMWARE_FOLDERS for path in (ROOT / folder).rglob("*.py"))
-MODULES = {"hashlib", "json", "os", "select", "socket", "struct", "sys", "time"}
+MODULES = {"gc", "hashlib", "json", "os", "select", "socket", "struct", "sys", "time"}
 RP2_MODULES = MODULES | {"array", "machine", "micropython", "rp2", "uctypes", "usb"}
 RP2 = "firmware/boards/pico"
 """What runs on the RP2 port only."""

@@ -46,12 +46,19 @@ class PicoBoard(Board):
 
     def wait(self, limit_ms: int) -> None:
         started = ticks_ms()
-        present = [line.present for line in self._lines]
+        cards = self._cards()
         while not self._host.waiting() and elapsed_ms(started) < limit_ms:
             self._tend()
-            if present != [line.present for line in self._lines]:
+            if self._cards() != cards:
                 return
             idle()
+
+    def _cards(self) -> int:
+        """Which slots have one, a bit each: nothing to collect afterwards."""
+        cards = 0
+        for line in self._lines:
+            cards = cards << 1 | line.present
+        return cards
 
     def _tend(self) -> None:
         """While one card is waited for, the other may leave."""

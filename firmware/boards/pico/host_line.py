@@ -52,7 +52,7 @@ class StreamLine(HostLine):
 
     def write(self, data: bytes) -> None:
         left = memoryview(data)
-        while left and self._out.poll(WRITE_MS):
+        while left and any(self._out.ipoll(WRITE_MS)):
             left = left[self._outgoing.write(left) or 0 :]
 
 

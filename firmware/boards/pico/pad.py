@@ -25,8 +25,8 @@ class PinKeypad(Keypad):
         pin.init(Pin.OUT, value=0)
         sleep_us(SETTLE_US)
         pulled = 0
-        for place, column in enumerate(self._columns):
-            pulled |= (1 - column.value()) << place
+        for place in range(len(self._columns)):  # enumerate would leave garbage every time
+            pulled |= (1 - self._columns[place].value()) << place
         pin.init(Pin.IN)
         return pulled
 
