@@ -150,7 +150,7 @@ class Command(Frozen):
     def from_bytes(cls, data: "bytes | bytearray") -> "Command":
         """`MessageError` where dwLength does not fit or the message is an answer."""
         kind, _, slot, seq, special = _header(_COMMAND, data)
-        if is_answer(data):
+        if kind & _ANSWER_BIT:
             raise MessageError("an answer, not a command")
         return cls(kind, slot, seq, data[HEADER_SIZE:], special)
 
@@ -208,7 +208,7 @@ class Answer(Frozen):
     def from_bytes(cls, data: "bytes | bytearray") -> "Answer":
         """`MessageError` where dwLength does not fit or the message is a command or its echo."""
         kind, _, slot, seq, status, error, last = _header(_ANSWER, data)
-        if not is_answer(data):
+        if not kind & _ANSWER_BIT:
             raise MessageError("a command, not an answer")
         return cls(kind, slot, seq, status, error, data[HEADER_SIZE:], last)
 
