@@ -265,7 +265,7 @@ class Slot:
         self.check_active()
         self._characters.begin()
         try:
-            if is_pps(command) and (self._fresh or self._pps_failed):
+            if (self._fresh or self._pps_failed) and is_pps(command):
                 if self._pps_failed:
                     self._power_on(self._activation.icc_class)
                 answer = self._pps(command)
