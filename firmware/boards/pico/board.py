@@ -47,9 +47,9 @@ class PicoBoard(Board):
     def wait(self, limit_ms: int) -> None:
         started = ticks_ms()
         cards = self._cards()
-        while not self._host.waiting() and elapsed_ms(started) < limit_ms:
-            self._tend()
-            if self._cards() != cards:
+        while True:
+            self._tend()  # also where the host is never silent
+            if self._host.waiting() or self._cards() != cards or elapsed_ms(started) >= limit_ms:
                 return
             idle()
 

@@ -373,6 +373,17 @@ def test_the_watchdog_is_fed_while_a_card_is_mute(bench: Bench) -> None:
     assert longest[0] < 30 * 128_000
 
 
+def test_a_host_that_is_never_silent_starves_neither_watchdog_nor_slots(bench: Bench) -> None:
+    bench.simulation.port.incoming.extend(POWER_ON_3_V)
+    bench.board.wait(200)
+    fed = bench.simulation.fed
+    bench.put(chip())
+    bench.sockets[0].pull()
+    bench.board.wait(200)
+    assert bench.simulation.fed > fed
+    assert not bench.lines[0].present
+
+
 def test_the_host_has_a_port_of_its_own(bench: Bench) -> None:
     bench.put(chip())
     port = bench.simulation.port
