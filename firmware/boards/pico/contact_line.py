@@ -8,7 +8,6 @@ from machine import Pin, mem32
 from rp2 import StateMachine
 
 from firmware.boards.pico.characters import (
-    SENT,
     TURNAROUND_16,
     TURNAROUND_22,
     character,
@@ -20,7 +19,7 @@ from firmware.boards.pico.characters import (
     tail,
 )
 from firmware.boards.pico.programs import CLOCK, CLOCK_LOW, REPEATS
-from firmware.boards.pico.state_machine import FIFO_WORDS, CharacterMachine
+from firmware.boards.pico.state_machine import MAX_TOGETHER, CharacterMachine
 from firmware.boards.pico.wiring import Wiring
 from firmware.contact_line import CharacterCounters, CharacterDamaged, ContactLine
 from firmware.limits import CLOCK_KHZ
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 STEADY_MS = 50  # how long a card has been in before it is there
 GATHER_MS = 3  # characters that follow one another within this are received together
-MAX_TOGETHER = 260
 POLLS = 20  # for a character, before anything else is looked at
 
 _CLOCKS_FROM = 4  # the first state machine of PIO block 1
@@ -151,16 +149,17 @@ class PicoLine(ContactLine):
             self._io.set_error_signal(on and not self._before_ts)
 
     def send(self, data: "bytes | bytearray | memoryview") -> None:
-        io, last = self._io, self._tail
-        for value in data:
-            while io.waiting() == FIFO_WORDS:
-                if io.arrives(1):
-                    self._take(io.get())
-                self._waiting()
-                if self._cut or io.holds():
-                    return
-            io.put(SENT[value] | last)
-            self._sent += 1
+        io = self._io
+        io.send(data, self._tail)
+        unsent = io.unsent()
+        while unsent and not self._cut and not io.holds():
+            arrived = io.arrives(1)
+            unsent = io.unsent()
+            if arrived and unsent:  # a refusal: no answer comes before all is sent
+                self._take(io.get())
+            self._waiting()
+        self._sent += len(data) - unsent
+        io.unload()
 
     def receive(self, count: int, limit_ms: int) -> bytes:
         io, found, end = self._io, self._found, 0

@@ -1,6 +1,7 @@
 """The state machine of one I/O contact, with registers that `rp2.StateMachine` does not reach.
 
-Words received go by DMA into a ring, so that none is lost while Python collects garbage or serves USB.
+Words go by DMA: received ones into a ring, so that none is lost while Python collects garbage or serves USB, and those
+to be sent out of an array, so that they follow one another however fast the line is.
 Registers and request numbers: RP2040 datasheet 2.5 and 3.7, the same on RP2350.
 """
 
@@ -12,22 +13,22 @@ from machine import mem32
 from rp2 import DMA, StateMachine
 from uctypes import addressof
 
-from firmware.boards.pico.characters import DAMAGED, RECEIVED, RECEIVED_END
+from firmware.boards.pico.characters import DAMAGED, RECEIVED, RECEIVED_END, SENT
 from firmware.boards.pico.programs import CHARACTERS, CLEAR_X, HOLD_LOW, PULL, RELEASE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FIFO_WORDS = 4
+MAX_TOGETHER = 260
 RING_WORDS = 256
 
 _PIO0, _MACHINE = 0x50200000, 0x18
-_RXF0, _IRQ, _CLKDIV, _EXECCTRL, _PINCTRL = 0x020, 0x030, 0x0C8, 0x0CC, 0x0DC
+_TXF0, _RXF0, _IRQ, _CLKDIV, _EXECCTRL, _PINCTRL = 0x010, 0x020, 0x030, 0x0C8, 0x0CC, 0x0DC
 _STATUS_N_1 = 1
 _SET_COUNT_1 = 1 << 26
 _DMA, _CHANNEL = 0x50000004, 0x40  # the write address of channel 0, and from one to the next
-_REQUEST_RX0 = 4
+_REQUEST_TX0, _REQUEST_RX0 = 0, 4
 _RING_BYTES_LOG2 = 10
 _WITHOUT_END = 0x0FFFFFFF  # the most that both chips count
 
@@ -55,10 +56,16 @@ class CharacterMachine:
             read=_PIO0 + _RXF0 + 4 * number, write=self._base, count=_WITHOUT_END, ctrl=control, trigger=True
         )
         self._written = _DMA + _CHANNEL * self._dma.channel  # quicker than its attribute
+        self._words: "array[int]" = array("I", bytes(4 * MAX_TOGETHER))
+        self._size = 0
+        self._sender = DMA()
+        control = self._sender.pack_ctrl(size=2, inc_write=False, treq_sel=_REQUEST_TX0 + number)
+        self._sender.config(write=_PIO0 + _TXF0 + 4 * number, count=0, ctrl=control, trigger=False)
 
     def hold_low(self) -> None:
         """I/O low, and nothing sent or received."""
         self._machine.active(0)
+        self.unload()
         self.set_error_signal(True)
         self._machine.exec(HOLD_LOW)
 
@@ -66,6 +73,7 @@ class CharacterMachine:
         """I/O released, nothing waiting and nothing received; the error signal is on."""
         machine = self._machine
         machine.active(0)
+        self.unload()
         machine.restart()
         while self.waiting():
             machine.exec(PULL)
@@ -90,6 +98,28 @@ class CharacterMachine:
         """Whether a character with wrong parity is answered by it."""
         without = mem32[self._registers + _PINCTRL] & ~(7 * _SET_COUNT_1)
         mem32[self._registers + _PINCTRL] = without | _SET_COUNT_1 if on else without
+
+    def send(self, data: "bytes | bytearray | memoryview", rest: int) -> None:
+        """At most `MAX_TOGETHER` characters, each with this rest of its word; returns at once."""
+        words, count = self._words, 0
+        for value in data:
+            words[count] = SENT[value] | rest
+            count += 1
+        self._size = count
+        self._sender.read, self._sender.count = words, count
+        self._sender.active(1)
+
+    def unsent(self) -> int:
+        """How many characters of the last `send` the FIFO has not taken yet."""
+        count: int = self._sender.count
+        return count
+
+    def unload(self) -> None:
+        """Forget what was to be sent; what the FIFO has not taken of it never is."""
+        self._sender.active(0)
+        for place in range(self._size):
+            self._words[place] = 0
+        self._size = 0
 
     def arrives(self, polls: int) -> bool:
         """Whether there is a word to be got, looking so many times."""

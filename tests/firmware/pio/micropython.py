@@ -5,6 +5,7 @@ Every call takes the time that it took on the emulated CPU (`reader.md E.2`), so
 
 from array import array
 from collections import deque
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.firmware.pio.chip import INPUT_ENABLED, PIO_BASE, Chip, Machine
 DMA_WRITE, DMA_CHANNEL, DMA_END = 0x50000004, 0x40, 0x50000300
 MEMORY = 0x20010004
 CALL_US, TICKS_US = 5.5, 5.0
+FIFO_WORDS = 4
 INITIAL_HZ = 125_000_000
 PULLED_UP = 0x08
 WATCHDOG_CLEAR = 0x4005B000
@@ -27,6 +29,7 @@ class Simulation:
     def __init__(self) -> None:
         self.chip = Chip()
         self.hz = INITIAL_HZ
+        self.call_us = CALL_US
         self.fed = 0
         self.watchdog = False
         self.memory: list[array[int]] = []
@@ -53,8 +56,9 @@ class Simulation:
         }
         self.modules["usb"].device = self.modules["usb.device"]  # type: ignore[attr-defined]
 
-    def spend(self, us: float = CALL_US) -> None:
-        self.chip.run(round(us * self.hz / 1e6))
+    def spend(self, us: float | None = None) -> None:
+        """What one call takes where no time is given."""
+        self.chip.run(round((self.call_us if us is None else us) * self.hz / 1e6))
 
     def switched(self) -> None:
         for tell in self.changed:
@@ -161,13 +165,13 @@ def _machine(simulation: Simulation) -> ModuleType:
 
     class Memory:
         def __getitem__(self, address: int) -> int:
-            simulation.spend(CALL_US)
+            simulation.spend()
             if DMA_WRITE <= address < DMA_END:
                 return int(simulation.channels[(address - DMA_WRITE) // DMA_CHANNEL].at)
             return int(rp2040.read_uint32(address))
 
         def __setitem__(self, address: int, value: int) -> None:
-            simulation.spend(CALL_US)
+            simulation.spend()
             if address == WATCHDOG_CLEAR:
                 simulation.watchdog = not value >> 30
                 return
@@ -221,36 +225,66 @@ def _rp2(simulation: Simulation) -> ModuleType:
             return self._machine.waiting
 
     class DMA:
+        """From a FIFO to a ring, or from an array to a FIFO, as the FIFO requests it.
+
+        `at` is where the next word goes in the ring, `read` what is left of the array, `count` how many are to go.
+        """
+
         def __init__(self) -> None:
             self.channel = len(simulation.channels)
             simulation.channels.append(self)
-            self.at = 0
+            self.at = self.count = 0
+            self.read: array[int] | memoryview = array("I")
+            self._settings: dict[str, Any] = {}
+            self._left: Iterator[None] = iter(())
+            simulation.chip.after_step.append(self._move)
 
         def pack_ctrl(self, **control: Any) -> dict[str, Any]:
             return control
 
-        def config(self, *, read: int, write: int, count: int, ctrl: dict[str, Any], trigger: bool) -> None:
-            """From a FIFO to a ring, as its requests come."""
-            assert trigger
-            assert ctrl["ring_sel"]
-            assert not ctrl["inc_read"]
-            number = (read - PIO_BASE - 0x20) // 4
-            assert ctrl["treq_sel"] == 4 + number
-            size = 1 << ctrl["ring_size"]
+        def config(self, *, trigger: bool, **settings: Any) -> None:
+            self._settings.update(settings)
+            self.count = settings["count"]
+            if trigger:
+                self.active(1)
+
+        def active(self, on: int) -> None:
+            control = self._settings["ctrl"]
+            transfers = self._to_ring if control.get("ring_sel") else self._to_fifo
+            self._left = transfers(control) if on else iter(())
+            simulation.spend()
+
+        def _move(self) -> None:
+            next(self._left, None)
+
+        def _to_ring(self, control: dict[str, Any]) -> Iterator[None]:
+            assert not control["inc_read"]
+            number = (self._settings["read"] - PIO_BASE - 0x20) // 4
+            assert control["treq_sel"] == 4 + number
+            self.at = write = self._settings["write"]
+            size = 1 << control["ring_size"]
             assert write % size == 0
-            memory, first, left = simulation.memory[-1], (write - MEMORY) // 4, count
+            memory, first = simulation.memory[-1], (write - MEMORY) // 4
             assert first + size // 4 <= len(memory)
             machine = Machine(simulation.chip, number)
-            self.at = write
+            while self.count:
+                while not machine.received:
+                    yield
+                memory[first + (self.at - write) // 4] = machine.get()
+                self.at = write + (self.at - write + 4) % size
+                self.count -= 1
 
-            def move() -> None:
-                nonlocal left
-                while machine.received and left:
-                    memory[first + (self.at - write) // 4] = machine.get()
-                    self.at = write + (self.at - write + 4) % size
-                    left -= 1
-
-            simulation.chip.after_step.append(move)
+        def _to_fifo(self, control: dict[str, Any]) -> Iterator[None]:
+            assert not control["inc_write"]
+            number = (self._settings["write"] - PIO_BASE - 0x10) // 4
+            assert control["treq_sel"] == number
+            machine = Machine(simulation.chip, number)
+            while self.count:
+                while machine.waiting == FIFO_WORDS:
+                    yield
+                machine.put(self.read[0])
+                self.read = memoryview(self.read)[1:]
+                self.count -= 1
 
     module = as_rp2()
     vars(module).update(StateMachine=StateMachine, DMA=DMA)

@@ -35,6 +35,7 @@ VERIFY_BLOCK = "000008" + VERIFY + "FF"
 IFSD_254 = bytes.fromhex("00C101FE3E")
 POWER_ON_3_V = bytes.fromhex("62000000000007020000")
 INITIAL_ETU = 372 * 32  # system clocks
+ETU_96 = 16 * 32
 SESSION = [
     ("00A404000F7378312E73682EC9E7BBE1B1A3D5CF", "611E"),
     ("00A4020002EF05", "9000"),
@@ -156,15 +157,18 @@ def test_a_warm_reset_keeps_the_power(bench: Bench) -> None:
     assert contacts_after(bench, before) == [VCC | CLK, VCC | CLK | RST]
 
 
-@pytest.mark.parametrize("after_ms", [1, 10, 25, 40])
-def test_a_card_pulled_in_mid_exchange_loses_its_contacts_at_once(bench: Bench, after_ms: int) -> None:
+@pytest.mark.parametrize(
+    ("command", "after_ms"),
+    [(READ_32, 1), (READ_32, 10), (READ_32, 25), (READ_32, 40), (VERIFY, 1), (VERIFY, 6), (VERIFY, 9)],
+)
+def test_a_card_pulled_in_mid_exchange_loses_its_contacts_at_once(bench: Bench, command: str, after_ms: int) -> None:
     bench.put(chip())
     bench.slots[0].power_on()
     socket, now = bench.sockets[0], bench.simulation.chip.now
     pulled = now + after_ms * 128_000
     bench.simulation.chip.at(pulled, socket.pull)
     before = len(socket.contacts)
-    assert error_of(bench, READ_32) == ERROR_MUTE
+    assert error_of(bench, command) == ERROR_MUTE
     assert contacts_after(bench, before) == [VCC | CLK, VCC, CONTACTS_OFF]
     assert socket.contacts[-1][0] - pulled < 128_000  # a millisecond
     assert bench.lines[0].gone
@@ -306,12 +310,40 @@ def test_direction_changes_after_16_etu_at_least(bench: Bench) -> None:
     bench.put(chip())
     bench.slots[0].power_on()
     bench.slots[0].exchange(PPS_96)
-    etu = 16 * 32
-    driven = driven_on(bench, etu)
+    driven = driven_on(bench, ETU_96)
     assert exchange(bench, VERIFY) == "9000"
     assert [by_reader for _, by_reader in driven] == [True] * 5 + [False] + [True] * 3 + [False] * 2
-    turns = [(later[0] - earlier[0]) / etu for earlier, later in pairwise(driven) if earlier[1] != later[1]]
+    turns = [(later[0] - earlier[0]) / ETU_96 for earlier, later in pairwise(driven) if earlier[1] != later[1]]
     assert min(turns) >= 16.0
+
+
+def test_characters_follow_one_another_however_slow_python_is(bench: Bench) -> None:
+    bench.put(ScriptedChip(ATR_T1, {VERIFY: "9000"}))
+    bench.slots[0].power_on()
+    driven = driven_on(bench, INITIAL_ETU)
+    bench.simulation.call_us = 2000
+    bench.slots[0].exchange(IFSD_254)
+    sent = [at for at, by_reader in driven if by_reader]
+    assert len(sent) == len(IFSD_254)
+    assert [(later - earlier) / INITIAL_ETU for earlier, later in pairwise(sent)] == pytest.approx([11.3] * 4, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "faults"), [("9000", ()), ("6983", (Fault(phase="command", does="replace", at=0, characters="6983"),))]
+)
+def test_no_data_stay_in_memory(bench: Bench, answer: str, faults: tuple[Fault, ...]) -> None:
+    bench.put(chip(), *faults)
+    bench.slots[0].power_on()
+    kept: list[bool] = []
+    bench.sockets[0].line.heard.append(lambda *_: kept.append(keeps_words(bench)))
+    assert exchange(bench, VERIFY) == answer
+    assert any(kept)
+    assert not keeps_words(bench)
+
+
+def keeps_words(bench: Bench) -> bool:
+    """Whether an array that DMA sends from has words in it."""
+    return any(any(bytes(memoryview(channel.read).obj)) for channel in bench.simulation.channels)
 
 
 def test_a_block_of_t1(bench: Bench) -> None:
