@@ -38,6 +38,10 @@ class Characters:
         except CharacterDamaged:
             raise SlotError(ERROR_PARITY)  # noqa: B904 - MicroPython does not chain
 
+    def prepare(self, command: "bytes | bytearray | memoryview", procedure_byte: int) -> None:
+        """As the line's."""
+        self._line.prepare(command, procedure_byte)
+
     def pause(self, wait_ms: int) -> None:
         """Nothing for so long; `SlotError` for a host that waits no more."""
         while wait_ms > 0:

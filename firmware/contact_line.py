@@ -81,6 +81,12 @@ class ContactLine:
         """These characters, each after the other; `CharacterDamaged` where the card refuses one again and again."""
         raise NotImplementedError
 
+    def prepare(self, command: "bytes | bytearray | memoryview", procedure_byte: int) -> None:
+        """The next `send` is how this command begins; all the rest follows where the card answers with this byte.
+
+        So a board may make it ready, and send it as soon as that byte comes.
+        """
+
     def receive(self, count: int, limit_ms: int) -> bytes:
         """1 to `count` characters as they come; b"" after `limit_ms`, at once when the card is gone or without power.
 

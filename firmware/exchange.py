@@ -26,6 +26,7 @@ def ask_pps(characters: Characters, request: "bytes | bytearray | memoryview", g
 def ask_t0(characters: Characters, exchange: T0Exchange, waiting_ms: int, total_ms: int) -> bytes:
     """Data and status word; `SlotError` where one character takes longer than `waiting_ms`, or all than `total_ms`."""
     started = ticks_ms()
+    characters.prepare(exchange.command, exchange.ins)
     characters.ask(exchange.outgoing)
     while not exchange.done:
         received = characters.receive(exchange.wanted, waiting_ms)

@@ -35,13 +35,15 @@ class T0Exchange:
     Send `outgoing`; until `done`, receive 1 to `wanted` characters, give them to `take` and send the new
     `outgoing` unless it is empty. Then `response` holds data and status word.
 
-    `outgoing` looks into the command that was given: whoever wipes that has wiped all there was of it.
+    `command` is header and data. All data go out together where the first procedure byte is `ins`, as with most cards.
+
+    `outgoing` and `command` look into what was given: whoever wipes that has wiped all there was of it.
     """
 
     def __init__(self, command: "bytes | bytearray | memoryview") -> None:
         """`T0Error` where `command` cannot be sent."""
-        command = memoryview(t0_command(command))
-        self._ins = command[1]
+        self.command = command = memoryview(t0_command(command))
+        self.ins = command[1]
         self._data = command[HEADER_SIZE:]
         self._sent = 0
         self._unread = 0 if self._data else (command[4] or 256)
@@ -72,9 +74,9 @@ class T0Exchange:
     def _take_procedure_byte(self, byte: int) -> None:
         if byte == NULL:
             return
-        if byte == self._ins:
+        if byte == self.ins:
             self._go_on(256)
-        elif byte == self._ins ^ 0xFF:
+        elif byte == self.ins ^ 0xFF:
             self._go_on(1)
         elif byte >> 4 in (6, 9):
             self.response.append(byte)

@@ -62,6 +62,11 @@ def tail(guard_rounds: int, turnaround_rounds: int) -> int:
     return guard_rounds << _GUARD_AT | turnaround_rounds << _TURNAROUND_AT
 
 
+def received_word(value: int) -> int:
+    """The word of this character, received undamaged."""
+    return 2 * RECEIVED.find(bytes([value]))
+
+
 def is_refusal(word: int) -> bool:
     """Whether the word says that the card refused a character, and is none received."""
     return word >= RECEIVED_END

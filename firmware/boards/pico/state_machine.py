@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_TOGETHER = 260
 RING_WORDS = 256
+NO_WORD = -1
 
 _PIO0, _MACHINE = 0x50200000, 0x18
 _TXF0, _RXF0, _IRQ, _CLKDIV, _EXECCTRL, _PINCTRL = 0x010, 0x020, 0x030, 0x0C8, 0x0CC, 0x0DC
@@ -34,7 +35,11 @@ _WITHOUT_END = 0x0FFFFFFF  # the most that both chips count
 
 
 class CharacterMachine:
-    """I/O held low, or `programs.CHARACTERS` at work on it."""
+    """I/O held low, or `programs.CHARACTERS` at work on it.
+
+    `loaded`: how many characters are ready to be sent. When `arrives` sees the word `awaited`, they are sent at once;
+    they are `begun` then.
+    """
 
     def __init__(self, number: int, io: "Any") -> None:
         """`number` is of PIO block 0; `io` is the pin."""
@@ -57,7 +62,8 @@ class CharacterMachine:
         )
         self._written = _DMA + _CHANNEL * self._dma.channel  # quicker than its attribute
         self._words: "array[int]" = array("I", bytes(4 * MAX_TOGETHER))
-        self._size = 0
+        self._size = self.loaded = 0
+        self.awaited, self.begun = NO_WORD, False
         self._sender = DMA()
         control = self._sender.pack_ctrl(size=2, inc_write=False, treq_sel=_REQUEST_TX0 + number)
         self._sender.config(write=_PIO0 + _TXF0 + 4 * number, count=0, ctrl=control, trigger=False)
@@ -99,15 +105,21 @@ class CharacterMachine:
         without = mem32[self._registers + _PINCTRL] & ~(7 * _SET_COUNT_1)
         mem32[self._registers + _PINCTRL] = without | _SET_COUNT_1 if on else without
 
-    def send(self, data: "bytes | bytearray | memoryview", rest: int) -> None:
-        """At most `MAX_TOGETHER` characters, each with this rest of its word; returns at once."""
+    def load(self, data: "bytes | bytearray | memoryview", rest: int) -> None:
+        """What is to be sent: at most `MAX_TOGETHER` characters, each with this rest of its word."""
         words, count = self._words, 0
         for value in data:
             words[count] = SENT[value] | rest
             count += 1
-        self._size = count
-        self._sender.read, self._sender.count = words, count
+        self._sender.read = words
+        self._size = self.loaded = count
+        self.begun = False
+
+    def send(self, count: int) -> None:
+        """So many more of what was loaded; returns at once."""
+        self._sender.count = count
         self._sender.active(1)
+        self.loaded -= count
 
     def unsent(self) -> int:
         """How many characters of the last `send` the FIFO has not taken yet."""
@@ -115,17 +127,22 @@ class CharacterMachine:
         return count
 
     def unload(self) -> None:
-        """Forget what was to be sent; what the FIFO has not taken of it never is."""
+        """Forget what was loaded; what the FIFO has not taken of it never is sent."""
         self._sender.active(0)
         for place in range(self._size):
             self._words[place] = 0
-        self._size = 0
+        self._size = self.loaded = 0
+        self.awaited, self.begun = NO_WORD, False
 
     def arrives(self, polls: int) -> bool:
         """Whether there is a word to be got, looking so many times."""
-        register, seen = self._written, self._base + 4 * self._next
+        register, place = self._written, self._next
+        seen = self._base + 4 * place
         while polls:
             if mem32[register] != seen:
+                if self._memory[self._first + place] == self.awaited:
+                    self.send(self.loaded)
+                    self.awaited, self.begun = NO_WORD, True
                 return True
             polls -= 1
         return False

@@ -328,6 +328,43 @@ def test_characters_follow_one_another_however_slow_python_is(bench: Bench) -> N
     assert [(later - earlier) / INITIAL_ETU for earlier, later in pairwise(sent)] == pytest.approx([11.3] * 4, abs=0.2)
 
 
+def test_data_follow_their_procedure_byte_while_python_is_away(bench: Bench) -> None:
+    bench.put(chip())
+    bench.slots[0].power_on()
+    bench.slots[0].exchange(PPS_96)
+    line, sent_before = bench.lines[0], bench.lines[0].counters.sent
+    driven = driven_on(bench, ETU_96)
+    command = bytes.fromhex(VERIFY)
+    line.prepare(command, command[1])
+    line.send(command[:5])
+    bench.simulation.spend(20_000)
+    assert line.receive(1, 100) == command[1:2]
+    line.send(command[5:])
+    assert line.receive(2, 100) == bytes.fromhex("9000")
+    assert [by_reader for _, by_reader in driven] == [True] * 5 + [False] + [True] * 3 + [False] * 2
+    assert 16.0 <= (driven[6][0] - driven[5][0]) / ETU_96 < 24.0
+    assert line.counters.sent - sent_before == len(command)
+
+
+AWKWARD = {
+    "usual": (),
+    "NULL first": (Fault(phase="command", does="insert", at=0, characters="6060"),),
+    "one by one": (Fault(phase="command", does="single"),),
+    "thinks": (Fault(phase="command", does="pause", at=0, ms=10),),
+}
+
+
+@pytest.mark.parametrize("faults", AWKWARD.values(), ids=AWKWARD)
+def test_data_arrive_once_whatever_the_procedure_bytes(bench: Bench, faults: tuple[Fault, ...]) -> None:
+    card = chip()
+    bench.put(card, *faults)
+    bench.slots[0].power_on()
+    bench.slots[0].exchange(PPS_96)
+    assert [exchange(bench, VERIFY) for _ in range(2)] == ["9000", "9000"]
+    assert card.commands == [VERIFY, VERIFY]
+    assert bench.lines[0].counters.sent == len(PPS_96) + 2 * len(VERIFY) // 2
+
+
 @pytest.mark.parametrize(
     ("answer", "faults"), [("9000", ()), ("6983", (Fault(phase="command", does="replace", at=0, characters="6983"),))]
 )
