@@ -6,6 +6,7 @@ two changes of direction between them. What a command takes beside is `beyond_li
 """
 
 import hashlib
+import os
 import shutil
 import statistics
 import sys
@@ -100,7 +101,7 @@ def _rounds(base: Path, rate: Rate) -> tuple[list[float], list[float]]:
     chip = ScriptedChip(_atr(rate.ta1), dict(COMMANDS.values()))
     card = socket.put(CardSide(chip, Faults(()), chip.command), rate.clock_khz)
     port = HostPort(pico)
-    reader = SerialReader("emulated", open_port=lambda _: port, monotonic=lambda: pico.seconds)
+    reader = SerialReader(f"emulated-{os.getpid()}", open_port=lambda _: port, monotonic=lambda: pico.seconds)
     while pico.seconds < BOOTS_WITHIN_S and not pico.rp2040.core.waiting:
         pico.run()
     while not reader.card_present():
