@@ -118,6 +118,7 @@ def _rounds(base: Path, rate: Rate) -> tuple[list[float], list[float]]:
             clocks += on_line
             beyond.append((port.answered - port.sent - on_line) / HZ * 1e6)
         ratios.append(clocks / (LIMIT_ETU * rate.etu))
+    reader.close()
     assert card.refused == card.resent == 0
     return ratios, beyond
 
