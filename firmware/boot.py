@@ -9,6 +9,15 @@ import os
 import sys
 import time
 
+if __name__ == "__main__":
+    # Every frame of a host begins with Ctrl-C, and one that asks while the firmware starts must not end it.
+    try:
+        from micropython import kbd_intr  # type: ignore[import-not-found]
+
+        kbd_intr(-1)
+    except ImportError:
+        pass
+
 ARGUMENTS = "arguments"
 STATE = "state"
 NEW_STATE = "state.new"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CHUNK = 512
 WRITE_MS = 500
-NO_KEY = -1
+NO_KEY, CTRL_C = -1, 3
 
 
 class StreamLine(HostLine):
@@ -68,8 +68,8 @@ class PortLine(StreamLine):
 
 def open_host_line() -> StreamLine:
     """The console stays for updates and logs where there is a second port; otherwise it takes any byte as data."""
+    kbd_intr(NO_KEY if usb is None else CTRL_C)
     if usb is None:
-        kbd_intr(NO_KEY)
         return StreamLine(sys.stdin.buffer, sys.stdout.buffer)
     port = CDCInterface(timeout=0, txbuf=CHUNK, rxbuf=CHUNK)
     usb.device.get().init(port, builtin_driver=True)

@@ -457,13 +457,13 @@ def test_the_host_has_a_port_of_its_own(bench: Bench) -> None:
     bench.put(chip())
     port = bench.simulation.port
     assert port.open
+    assert bench.simulation.interrupt_key == 3  # the console can be interrupted again
     device = bench.ccid_device()
     port.incoming.extend(frame(POWER_ON_3_V))
     bench.board.wait(200)
     device.serve()
     answer = frame(bytes.fromhex("80") + len(ATR).to_bytes(4, "little") + bytes.fromhex("0007000000") + ATR)
     assert bytes(port.outgoing).endswith(answer)
-    assert bench.simulation.interrupt_key is None
 
 
 def test_without_a_second_port_the_console_takes_any_byte() -> None:

@@ -1,5 +1,7 @@
 """The host's end of an emulated Pico's USB port, in the same process."""
 
+import errno
+
 from tests.rigs.emulated.pico import EmulatedPico
 
 
@@ -15,6 +17,7 @@ class HostPort:
     def in_waiting(self) -> int:
         if not self._pico.heard:
             self._pico.run()
+            self._look()
             if self._pico.heard:
                 self.answered = self._pico.now
         return len(self._pico.heard)
@@ -25,9 +28,14 @@ class HostPort:
         return data
 
     def write(self, data: bytes, /) -> int:
+        self._look()
         self.sent = self._pico.now
         self._pico.send(data)
         return len(data)
+
+    def _look(self) -> None:
+        if not self._pico.connected:
+            raise OSError(errno.ENODEV, "unplugged")
 
     def reset_input_buffer(self) -> None:
         self._pico.heard.clear()

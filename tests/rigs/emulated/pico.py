@@ -49,6 +49,9 @@ class EmulatedPico(Wires):
         self._reads: list[tuple[int, int]] = []
         chip.usb_ctrl.on_endpoint_read = self._read
         self._usb.on_serial_data = self._hear
+        self._usb.on_device_connected = self._connect
+        self.connected = False
+        """Whether the host has found the port since the last reset; what it sends before is lost."""
         self._outgoing = deque[int]()
         self.heard = bytearray()
         """What the host has read."""
@@ -86,8 +89,12 @@ class EmulatedPico(Wires):
 
     def send(self, data: bytes) -> None:
         """From the host."""
-        self._outgoing.extend(data)
-        self._push()
+        if self.connected:
+            self._outgoing.extend(data)
+            self._push()
+
+    def _connect(self) -> None:
+        self.connected = True
 
     def _push(self) -> None:
         while self._outgoing and not self._usb.tx_fifo.full:
@@ -116,6 +123,7 @@ class EmulatedPico(Wires):
             self._simulator.stopped = True
 
     def _reset(self) -> None:
+        self.connected = False
         self._reads.clear()
         self._outgoing.clear()
         self.rp2040.enter_reset(from_watchdog=True)
