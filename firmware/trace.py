@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 KEPT_ENTRIES = 2048
+PART_ENTRIES = 128  # a chip's memory has no room for all of them in one piece
 INS_SELECT = 0xA4
 I_BLOCK_BIT = 0x80  # of PCB: 0 in blocks that carry data
 
@@ -155,7 +156,7 @@ class Trace:
 
     def __init__(self, lines: "tuple[ContactLine, ...]") -> None:
         self._lines = lines
-        self._entries = bytearray()
+        self._parts: "list[bytearray]" = []
         self._count = 0
         self._started = self._started_ms = self._limit_ms = 0
         self._wrapped: "list[tuple[ContactLine, str]]" = []
@@ -163,7 +164,8 @@ class Trace:
     def start(self, seconds: int, have_t1: "list[bool]") -> None:
         """Anew, for at most this long. `have_t1`: which of the cards speak T=1 now."""
         self.stop()
-        self._entries = bytearray(KEPT_ENTRIES * ENTRY_SIZE)
+        self._parts = []  # those before make room
+        self._parts = [bytearray(PART_ENTRIES * ENTRY_SIZE) for _ in range(KEPT_ENTRIES // PART_ENTRIES)]
         self._count = 0
         self._started, self._started_ms, self._limit_ms = ticks_us(), ticks_ms(), seconds * 1000
         for slot in range(len(self._lines)):
@@ -181,8 +183,8 @@ class Trace:
         last = min(self._count, first + MAX_ENTRIES)
         found = first.to_bytes(NUMBER_SIZE, "little")
         for each in range(first, last):
-            at = each % KEPT_ENTRIES * ENTRY_SIZE
-            found += self._entries[at : at + ENTRY_SIZE]
+            part, at = self._place(each)
+            found += part[at : at + ENTRY_SIZE]
         return found
 
     def _keep(self, slot: int, kind: int, role: "int | None", value: int) -> None:
@@ -191,10 +193,15 @@ class Trace:
             return
         if role is None:
             return
-        at = self._count % KEPT_ENTRIES * ENTRY_SIZE
+        part, at = self._place(self._count)
         shown = 0 if role & MASKED else value
-        struct.pack_into(ENTRY, self._entries, at, elapsed_us(self._started), slot << 4 | kind, role, shown)
+        struct.pack_into(ENTRY, part, at, elapsed_us(self._started), slot << 4 | kind, role, shown)
         self._count += 1
+
+    def _place(self, number: int) -> "tuple[bytearray, int]":
+        """Where an entry is kept."""
+        place = number % KEPT_ENTRIES
+        return self._parts[place // PART_ENTRIES], place % PART_ENTRIES * ENTRY_SIZE
 
     def _wrap(self, slot: int, line: ContactLine, roles: Roles) -> None:
         send, receive, drop_received = line.send, line.receive, line.drop_received
