@@ -27,6 +27,10 @@ from protocols.ccid.service import (
 
 FLOOR, NEW_FLOOR = "floor", "floor.new"
 LOWEST_FLOOR = "0.0.0"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO
+
 TRIAL_STARTS = 3
 PATH_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/."
 
@@ -55,7 +59,7 @@ class Update:
         kept = self._kept_floor
         try:
             with self._files.open(self._root + self.slot + "/" + MANIFEST_FILE, "rb") as file:
-                told = str(json.loads(file.read())["floor"])
+                told = str(json.load(file)["floor"])
             return told if version_of(told) > version_of(kept) else kept
         except (OSError, ValueError, KeyError):
             return kept
@@ -189,7 +193,7 @@ class Update:
         """One that cannot be followed is removed."""
         try:
             with self._files.open(slot + MANIFEST_FILE, "rb") as file:
-                board, version, facts = read_manifest(file.read())
+                board, version, facts = read_manifest(file)
             if board != self._board:
                 raise SlotError(ERROR_WRONG_BOARD)
             if version_of(version) < version_of(self.floor):
@@ -202,10 +206,10 @@ class Update:
         self._facts = facts
 
 
-def read_manifest(data: bytes) -> "tuple[str, str, list[FileFact]]":
+def read_manifest(file: "IO[bytes]") -> "tuple[str, str, list[FileFact]]":
     """Board, version and files; `ServiceError` for any other bytes."""
     try:
-        manifest = json.loads(data)
+        manifest = json.load(file)  # the whole text may find no room in one piece
         facts = [FileFact(each["path"], each["size"], bytes.fromhex(each["sha256"])) for each in manifest["files"]]
         inside = all(_is_path(fact.path) and fact.size >= 0 for fact in facts)
         board, version = manifest["board"], manifest["version"]
