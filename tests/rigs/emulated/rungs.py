@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from hardware.firmware_image import build
-from hardware.virtual.processes import Process, wait_until
+from hardware.virtual.processes import Process, SiteError, wait_until
 from host_bridge.readers.reader import Reader
 from host_bridge.readers.serial import SerialReader
 from tests.pcscd import Pcscd
@@ -22,6 +22,8 @@ from tests.rigs.rungs import CARD, CHALLENGES, FAULTS, FIRMWARE, OWN_ATR, POWER,
 
 BASE = "SSC_UF2"
 """Names a MicroPython UF2 for the Pico."""
+PROFILE = "GemPCTwin"
+TRIES = 3
 
 
 @functools.cache
@@ -85,7 +87,15 @@ class EmuPcsc(Emu):
         super().__init__(stack, folder, card, wanted, options)
         demand_pcscd()
         daemon = stack.enter_context(Pcscd(folder))
-        self.address = f"pcsc:{daemon.start_serial(self.link, 'GemPCTwin')}"
+        self.address = f"pcsc:{self._opened(daemon)}"
 
     def open(self) -> Reader:
         return Rig.open(self)
+
+    def _opened(self, daemon: Pcscd) -> str:
+        """libccid waits a second of the host's time for the first answer, which may be short on a busy machine."""
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(SiteError):
+                return daemon.start_serial(self.link, PROFILE)
+            daemon.stop()
+        return daemon.start_serial(self.link, PROFILE)
