@@ -4,6 +4,8 @@ import sys
 from typing import Any
 from unittest.mock import patch
 
+import pytest
+
 from hardware.virtual.card_side import CardSide, Chip
 from hardware.virtual.contact_card import ContactCard
 from hardware.virtual.line_faults import Fault, Faults
@@ -18,6 +20,8 @@ ATR_T1 = bytes.fromhex("3BC0FF013E")  # T=1, N = 255
 ATR_WITH_WI_1 = bytes.fromhex("3B804001")
 ATR_WITH_LONG_GUARD = bytes.fromhex("3BC0FE4001")  # N = 254, WI = 1
 ATR_WITH_GUARD = bytes.fromhex("3B52960A4253")  # and TC1: N = 10
+READ_32, RECORD = "00B2010420", bytes(range(32)).hex().upper() + "9000"
+VERIFY = "0020000003135790"
 
 
 class ScriptedChip:
@@ -76,3 +80,20 @@ class Bench:
         """The whole reader on the board's lines."""
         service = self._service.Service(self.board, self._files.FileSystem(), "")
         return self._device.CcidDevice(self.board.host_line, self.lines, self.board.limits, service)
+
+
+def chip() -> ScriptedChip:
+    return ScriptedChip(answers={READ_32: RECORD, VERIFY: "9000"})
+
+
+def exchange(bench: Bench, command: str) -> str:
+    answer: bytes = bench.slots[0].exchange(bytes.fromhex(command))
+    return answer.hex().upper()
+
+
+def error_of(bench: Bench, command: str | None = None) -> int:
+    """The bError of a command that fails; None is power-on."""
+    with pytest.raises(Exception, match="slot error") as caught:
+        bench.slots[0].power_on() if command is None else exchange(bench, command)
+    error: int = caught.value.error  # type: ignore[attr-defined]
+    return error
