@@ -5,9 +5,7 @@ each from the leading edge of the command's first character until 12 etu after t
 two changes of direction between them. What a command takes beside is `beyond_line_us`.
 """
 
-import hashlib
 import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -17,8 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from firmware.boards.pico import pins
-from hardware.firmware_files import SOURCES
-from hardware.firmware_image import build
 from hardware.virtual.card_side import CardSide
 from hardware.virtual.line_faults import Faults
 from host_bridge.readers.reader import CardConnection
@@ -29,6 +25,7 @@ from tests.bench.figures import told
 from tests.firmware.pio.bench import ScriptedChip
 from tests.firmware.pio.lines import leading_edges
 from tests.rigs.emulated.host_port import HostPort
+from tests.rigs.emulated.image import copy_sources, make_image
 from tests.rigs.emulated.pico import HZ, EmulatedPico
 
 LIMIT_ETU = 888
@@ -72,12 +69,8 @@ def _image(base: Path, clock_khz: int) -> Iterator[bytes]:
     """With the firmware built for this CLK."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for room in ("firmware", "protocols"):
-            shutil.copytree(SOURCES / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
-        limits = folder / "firmware/limits.py"
-        limits.write_text(limits.read_text().replace("CLOCK_KHZ = 4000", f"CLOCK_KHZ = {clock_khz}"))
-        sha256 = hashlib.sha256(base.read_bytes()).hexdigest()
-        build("pico", base, sha256, folder / "reader.uf2", folder)
+        copy_sources(folder, "firmware/limits.py", "CLOCK_KHZ = 4000", f"CLOCK_KHZ = {clock_khz}")
+        make_image(base, folder / "reader.uf2", folder)
         yield (folder / "reader.uf2").read_bytes()
 
 

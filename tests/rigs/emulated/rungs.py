@@ -3,7 +3,6 @@
 import atexit
 import contextlib
 import functools
-import hashlib
 import mmap
 import os
 import shutil
@@ -11,12 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hardware.firmware_image import build
 from hardware.virtual.processes import Process, SiteError, wait_until
 from host_bridge.readers.reader import Reader
 from host_bridge.readers.serial import SerialReader
 from tests.pcscd import Pcscd
 from tests.pcscd import demand as demand_pcscd
+from tests.rigs.emulated.image import make_image
 from tests.rigs.emulated.plugged import SECONDS, Plug, plug_in
 from tests.rigs.rungs import CARD, CHALLENGES, FAULTS, FIRMWARE, OWN_ATR, POWER, REMOVE, Options, Rig, Wanted
 
@@ -32,7 +31,7 @@ def _booted(base: Path) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="ssc-pico-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     image = folder / "reader.uf2"
-    build("pico", base, hashlib.sha256(base.read_bytes()).hexdigest(), image)
+    make_image(base, image)
     command = [sys.executable, "-m", "tests.rigs.emulated.plugged", str(image), str(folder / "socket")]
     process = Process("emulated Pico", command, folder / "log")
     atexit.register(process.stop)

@@ -1,8 +1,6 @@
 """A reader's life in the field where flash, file system, memory and reset are the chip's."""
 
-import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,19 +8,18 @@ from typing import NamedTuple
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hardware.firmware_files import SOURCES, application_files, version_in
-from hardware.firmware_image import build
+from hardware.firmware_files import application_files, version_in
 from host_bridge.readers.serial_link import SerialLink
 from host_bridge.readers.service import ReaderService, SerialEscapes
 from host_bridge.readers.update import Updater
 from protocols.release.bundle import Bundle, manifest_of, read_bundle, write_bundle
 from tests.rigs.emulated.host_port import HostPort
+from tests.rigs.emulated.image import BOARD, copy_sources, make_image
 from tests.rigs.emulated.pico import EmulatedPico
 from tests.rigs.emulated.rungs import BASE, Emu
 from tests.rigs.report import rungs_of
 from tests.rigs.rungs import Options
 
-BOARD = "pico"
 NEWER = "9.0.0"
 BOOTS_WITHIN_S = 10.0
 
@@ -41,7 +38,7 @@ def flashed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if trouble:
         pytest.skip(trouble)
     base, image = Path(os.environ[BASE]), tmp_path_factory.mktemp("pico") / "reader.uf2"
-    made = build(BOARD, base, hashlib.sha256(base.read_bytes()).hexdigest(), image)
+    made = make_image(base, image)
     pico = EmulatedPico(image.read_bytes())
     link = SerialLink(BOARD, open_port=lambda _: HostPort(pico), monotonic=lambda: pico.seconds)
     while not pico.rp2040.core.waiting and pico.seconds < BOOTS_WITHIN_S:
@@ -52,10 +49,7 @@ def flashed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def release(folder: Path, version: str) -> Bundle:
     """Of what is here, but for its version."""
-    for room in ("firmware", "protocols"):
-        shutil.copytree(SOURCES / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
-    file = folder / "firmware/version.py"
-    file.write_text(file.read_text().replace(f'"{version_in()}"', f'"{version}"'))
+    copy_sources(folder, "firmware/version.py", f'"{version_in()}"', f'"{version}"')
     files, key = application_files(BOARD, folder), Ed25519PrivateKey.generate()
     return read_bundle(write_bundle(manifest_of(files, BOARD, version, version_in()), files, key), key.public_key())
 
