@@ -32,7 +32,6 @@ LIMIT_ETU = 888
 CHARACTER_ETU = 12
 BETWEEN_ETU = 2 * (16 - CHARACTER_ETU)
 ROUNDS = 9
-BOOTS_WITHIN_S = 5.0
 RECORD = "55" * 32
 COMMANDS = {
     "select": ("00A4040007F0F0F0F0F0F0F0", "9000"),
@@ -95,8 +94,7 @@ def _rounds(base: Path, rate: Rate) -> tuple[list[float], list[float]]:
     card = socket.put(CardSide(chip, Faults(()), chip.command), rate.clock_khz)
     port = HostPort(pico)
     reader = SerialReader(f"emulated-{os.getpid()}", open_port=lambda _: port, monotonic=lambda: pico.seconds)
-    while pico.seconds < BOOTS_WITHIN_S and not pico.rp2040.core.waiting:
-        pico.run()
+    pico.boot()
     while not reader.card_present():
         pico.run()
     connection = reader.connect()

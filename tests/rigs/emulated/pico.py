@@ -20,7 +20,9 @@ HZ = 125_000_000
 CLOCK_NS = 1_000_000_000 // HZ
 IDLE_NS = 100_000
 """Where the processor sleeps, this much passes at most before PIO and the host are looked at again."""
-TICK_BATCH = 1
+BOOTS_WITHIN_S = 10.0
+BOOTED = 50
+"""Times that the processor was found asleep when the firmware waits for its host."""
 
 
 class EmulatedPico(Wires):
@@ -81,10 +83,17 @@ class EmulatedPico(Wires):
             self.rp2040.gpio[pin].add_listener(self._switched)
         return socket
 
+    def boot(self) -> None:
+        """Until the firmware waits for its host."""
+        asleep = 0
+        while asleep < BOOTED:
+            asleep += self.run()
+            assert self.seconds < BOOTS_WITHIN_S, bytes(self.heard)
+
     def run(self) -> bool:
         """For some milliseconds of the host's time at most; whether the processor sleeps."""
         self._simulator.stopped = False
-        execute_batch(self._simulator, TICK_BATCH)
+        execute_batch(self._simulator, 1)
         return bool(self.rp2040.core.waiting)
 
     def send(self, data: bytes) -> None:

@@ -30,8 +30,6 @@ from tests.rigs.rungs import Wanted, WantedCard
 SECONDS = struct.Struct("<d")
 ASLEEP_S = 0.0001
 """The host's time for as much of a processor that sleeps."""
-BOOTED = 50
-"""Times that the processor was found asleep when the firmware waits for its host."""
 LOOK_EVERY_S = 0.025
 NOTICED_S = 0.1
 """After so long the firmware has seen a card that was in from the beginning."""
@@ -138,9 +136,7 @@ def main(image: str, address: str) -> None:
     print(json.dumps({"socket": address}), flush=True)
     pico = EmulatedPico(Path(image).read_bytes())
     slot = pico.socket(pins, 0)
-    asleep = 0
-    while asleep < BOOTED:
-        asleep += pico.run()
+    pico.boot()
     _serve(listener, pico, slot)
 
 
