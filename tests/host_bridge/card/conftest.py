@@ -1,6 +1,6 @@
-"""Cards of the gallery in files, and connections to them."""
+"""Cards of the gallery in files, connections to them, and a card with a security module."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -9,6 +9,7 @@ import pytest
 from hardware.virtual.card import VirtualCard
 from hardware.virtual.people import GALLERY, load_person, make_card
 from host_bridge.readers.virtual import VirtualConnection, VirtualReader
+from tests.host_bridge.card.key_site import Site
 
 Connect = Callable[[VirtualCard], VirtualConnection]
 Make = Callable[..., VirtualCard]
@@ -31,3 +32,10 @@ def make(tmp_path: Path) -> Make:
 def connect() -> Connect:
     """Power a card on."""
     return lambda card: VirtualReader(str(card.path)).connect()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.close()

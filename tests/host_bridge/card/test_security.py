@@ -1,6 +1,6 @@
 """Keys at the terminal: a SAM in a second slot or the centre, genuineness, protected files, PIN unblock and reset."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hardware.virtual.card import CardImage, CardKey, Pin, VirtualCard
-from hardware.virtual.people import DEFAULT_PERSON, card_image, load_person
+from hardware.virtual.card import Pin, VirtualCard
 from hardware.virtual.sam import VirtualSam
-from hardware.virtual.sam_file import Role, sam_image
+from hardware.virtual.sam_file import sam_image
 from host_bridge.card import errors
 from host_bridge.card.authentication import Authentication, CardFacts, NotGenuine, algorithm_of, keys_of
 from host_bridge.card.sam_module import SamModule
@@ -30,90 +29,14 @@ from host_bridge.card.security_module import (
 from host_bridge.card.session import CardSession
 from host_bridge.card.t0_follow_up import T0FollowUp
 from host_bridge.readers.reader import CardConnection, CardRemoved
-from host_bridge.readers.virtual import VirtualConnection, VirtualReader
-from protocols.events.keys import AuthenticationData, KeyAnswer, KeyRefusal, KeyStep, Mac, SessionKey
+from host_bridge.readers.virtual import VirtualReader
+from protocols.events.keys import KeyAnswer, KeyRefusal, Mac
 from protocols.iso7816.apdu import CommandApdu, ResponseApdu
 from protocols.iso7816.atr import Atr
-from protocols.sscard import commands, security
+from protocols.sscard import commands
 from protocols.sscard.files import card_files
-from protocols.sscard.simulated import simulated_root
 from protocols.texts.catalogue import texts
-
-REGION = "990100"
-CIPHER_DATA = 0xFA
-PIN = b"135790"
-VERSIONS = pytest.mark.parametrize("version", ["2.00", "3.00"])
-
-
-class Watched:
-    """A connection that remembers the headers of the commands it carried, GET RESPONSE apart."""
-
-    def __init__(self, inner: VirtualConnection) -> None:
-        self._inner = inner
-        self.headers: list[str] = []
-
-    @property
-    def atr(self) -> Atr:
-        return self._inner.atr
-
-    def transmit(self, command: CommandApdu) -> ResponseApdu:
-        header = command.to_bytes()[:4].hex().upper()
-        if not header.startswith("00C0"):
-            self.headers.append(header)
-        return self._inner.transmit(command)
-
-    def reset(self) -> Atr:
-        return self._inner.reset()
-
-    def disconnect(self) -> None:
-        self._inner.disconnect()
-
-
-class Site:
-    """A folder with a card and a security module."""
-
-    def __init__(self, folder: Path) -> None:
-        self.sam_path = folder / "module.sam"
-        self._card_path = folder / "x.card"
-        self.connection: Watched
-        self._modules: list[SamModule] = []
-
-    def sam(self, level: int = 3, role: Role = "counter", key_version: int = 1) -> SamModule:
-        VirtualSam.create(self.sam_path, sam_image(REGION, level, role, key_version))
-        self._modules.append(SamModule(VirtualReader(str(self.sam_path))))
-        return self._modules[-1]
-
-    def session(self, image: CardImage, module: SamModule | CentreModule | None) -> CardSession:
-        self.card = VirtualCard.create(self._card_path, image)
-        self.connection = Watched(VirtualReader(str(self._card_path)).connect())
-        return CardSession(self.connection, module)
-
-    def image(self) -> CardImage:
-        """The card's content now."""
-        return VirtualCard.open(self._card_path).image
-
-    def close(self) -> None:
-        for module in self._modules:
-            module.close()
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path)
-    yield site
-    site.close()
-
-
-def image_of(version: str, key_versions: tuple[int, ...] | None = None, **changes: Any) -> CardImage:
-    person = load_person(DEFAULT_PERSON)
-    card = msgspec.structs.replace(person.card, version=version, region=REGION, key_versions=key_versions)
-    return msgspec.structs.replace(card_image(msgspec.structs.replace(person, card=card)), **changes)
-
-
-def other_key(image: CardImage, name: str) -> CardImage:
-    """The card of another issuer, as far as this key goes."""
-    values = tuple("00" * (len(value) // 2) for value in image.keys[name].values)
-    return msgspec.structs.replace(image, keys={**image.keys, name: CardKey(values, 3, 3)})
+from tests.host_bridge.card.key_site import CIPHER_DATA, PIN, REGION, VERSIONS, RootsOfAll, Site, image_of, other_key
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
@@ -184,126 +107,6 @@ def test_an_answer_of_another_length_is_no_proof(site: Site, version: str, lengt
     with pytest.raises(KeyRefused):
         site.session(image_of(version, pin=Pin("135790", 3, 0)), module).unblock_pin()
     module.close()
-
-
-@VERSIONS
-@pytest.mark.parametrize(
-    ("of_card", "of_module", "used"),
-    [
-        ((1, 2, 3), (1, 2, 3), 1),
-        ((2,), (1, 2), 2),
-        ((3,), (1, 2, 3), 3),
-        ((1, 2), (2, 3), 2),
-        ((2, 3), (1, 3), 3),
-    ],
-)
-def test_the_version_that_card_and_centre_have(
-    site: Site, version: str, of_card: tuple[int, ...], of_module: tuple[int, ...], used: int
-) -> None:
-    centre = RootsOfAll(versions=of_module)
-    session = site.session(image_of(version, of_card), CentreModule(centre))
-    session.verify_pin(bytearray(PIN))
-    assert [content.tag for content in session.read_file("DF04", "EF06")] == ["90", "92", "93"]
-    assert centre.asked[-2:] == [("IRK", used), ("RK1DF04", used)]
-
-
-@VERSIONS
-@pytest.mark.parametrize("used", [1, 2, 3])
-def test_a_sam_says_which_version_its_keys_have(site: Site, version: str, used: int) -> None:
-    session = site.session(image_of(version, pin=Pin("135790", 3, 3)), site.sam(2, "agency", used))
-    session.verify_pin(bytearray(PIN))
-    assert [content.tag for content in session.read_file("DF04", "EF06")] == ["90", "92", "93"]
-
-
-@VERSIONS
-def test_pin_unblock_with_another_version(site: Site, version: str) -> None:
-    """Its MAC cannot name a version: the card takes the first it has."""
-    locked = Pin("135790", 3, 0)
-    session = site.session(image_of(version, (2, 3), pin=locked), site.sam(3, "agency", 2))
-    session.unblock_pin()
-    assert session.pin_tries() == 3
-    session = site.session(image_of(version, (1, 2), pin=locked), site.sam(3, "agency", 2))
-    with pytest.raises(KeyVersionMissing) as missing:
-        session.unblock_pin()
-    assert missing.value.version == 1
-    assert session.pin_tries() == 0
-
-
-@pytest.mark.parametrize("of_card", [(1,), (3,), (1, 3)])
-def test_no_version_in_common(site: Site, of_card: tuple[int, ...]) -> None:
-    for module in (site.sam(key_version=2), CentreModule(RootsOfAll(versions=(2,)))):
-        session = site.session(image_of("3.00", of_card), module)
-        with pytest.raises(KeyVersionMissing) as missing:
-            session.read_holder()
-        assert missing.value.facts == {"name": "IRK", "version": str(of_card[-1])}
-        words = texts()[missing.value.key].en.fill(missing.value.facts)
-        assert f"version {of_card[-1]}" in words.bill
-        assert not any(header.startswith("0082") for header in site.connection.headers)
-
-
-def test_a_card_without_any_version_of_its_issuers_key(site: Site) -> None:
-    image = image_of("3.00")
-    without = {name: key for name, key in image.keys.items() if name != "IRK"}
-    with pytest.raises(errors.UnexpectedStatus) as refused:
-        site.session(msgspec.structs.replace(image, keys=without), site.sam()).read_holder()
-    assert (refused.value.sw, refused.value.key) == (0x6A88, "card_key_not_found")
-
-
-class Telling:
-    """A security module that answers READ BINARY like this."""
-
-    def __init__(self, inner: CardConnection, answer: ResponseApdu) -> None:
-        self._inner, self._answer = inner, answer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def transmit(self, command: CommandApdu) -> ResponseApdu:
-        return self._answer if command.ins == commands.READ_BINARY else self._inner.transmit(command)
-
-
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        (ResponseApdu(b"", 0x6A82), None),
-        (ResponseApdu(bytes.fromhex("01012015010120991231"), 0x9000), None),
-        (ResponseApdu(bytes.fromhex("01022015010120991231"), 0x9000), KeyVersionMissing),
-        (ResponseApdu(bytes.fromhex("0101"), 0x9000), NoSecurityModule),
-    ],
-    ids=["no file", "version 1", "version 2", "too short"],
-)
-def test_what_a_sam_says_of_its_versions(
-    site: Site, answer: ResponseApdu, error: type[SecurityModuleError] | None
-) -> None:
-    class Reader(VirtualReader):
-        def connect(self) -> Any:
-            return Telling(super().connect(), answer)
-
-    VirtualSam.create(site.sam_path, sam_image(REGION, 3, "counter"))
-    module = SamModule(Reader(str(site.sam_path)))
-    session = site.session(image_of("3.00", (1,)), module)
-    if error is None:
-        assert session.read_holder().name == "李建华"
-    else:
-        with pytest.raises(error):
-            session.read_holder()
-    module.close()
-
-
-class Plain(Watched):
-    """A card that takes no 17th byte (ssc-card.md 9.2: hosts seen send none)."""
-
-    def transmit(self, command: CommandApdu) -> ResponseApdu:
-        authentication = command.ins in {commands.INTERNAL_AUTHENTICATION, commands.EXTERNAL_AUTHENTICATION}
-        if authentication and len(command.data) != 16:
-            return ResponseApdu(b"", 0x6700)
-        return super().transmit(command)
-
-
-def test_a_card_that_takes_no_version(site: Site) -> None:
-    site.session(image_of("3.00"), None)
-    session = CardSession(Plain(VirtualReader(str(site.sam_path.with_name("x.card"))).connect()), site.sam())
-    assert session.read_holder().name == "李建华"
 
 
 def test_a_counterfeit_is_shown_no_other_key(site: Site) -> None:
@@ -466,33 +269,6 @@ def test_which_key_makes_the_mac_is_data(site: Site, version: str, answer: str) 
     facts = CardFacts(tables, tables.algorithm, REGION)
     Authentication(T0FollowUp(site.connection), module, facts, bytes).unblock_pin()
     assert site.image().pin == Pin("135790", 3, 3)
-
-
-class RootsOfAll:
-    """The centre's part, from the simulated roots in some versions; MACs of `pin_mac_key` only."""
-
-    def __init__(self, pin_mac_key: str = "STK", versions: tuple[int, ...] = (1, 2, 3)) -> None:
-        self._pin_mac_key, self._versions = pin_mac_key, versions
-        self.asked: list[tuple[str, int]] = []
-
-    def __call__(self, step: KeyStep, _timeout_s: float) -> KeyAnswer:
-        of, historical_bytes = step.card_key, bytes.fromhex(step.card_key.historical_bytes)
-        self.asked.append((of.key, of.version))
-        if of.version not in self._versions:
-            return KeyRefusal("K-103")
-        (tables,) = (each for each in map(card_files, ("2.00", "3.00")) if each.algorithm == of.algorithm)
-        root = simulated_root(of.algorithm, tables.keys.key(of.key), of.version)
-        key = security.diversify(of.algorithm, root, *security.factors(of.region, historical_bytes))
-        session = security.session_key(of.algorithm, key, bytes.fromhex(step.challenge))
-        match type(step).__name__:
-            case "AuthenticationStep":
-                data = security.authentication_data(of.algorithm, session, bytes.fromhex(step.source))  # type: ignore[union-attr]
-                return AuthenticationData(data.hex())
-            case "MacStep":
-                assert of.key == self._pin_mac_key
-                return Mac(security.command_mac(of.algorithm, session, bytes.fromhex(step.message)).hex())  # type: ignore[union-attr]
-            case _:
-                return SessionKey(session.hex())
 
 
 @VERSIONS
